@@ -1,0 +1,18 @@
+"""The product's settings with what tests need: fixed secrets, no network addresses outside this machine."""
+
+import os
+import tempfile
+
+os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 40)
+os.environ.setdefault("ENCRYPTION_KEYS", "dGVzdHMtb25seS1rZXktMzItYnl0ZXMtbG9uZy0hISE=")
+os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="text2sql-tests-"))
+os.environ["LANGFUSE_PUBLIC_KEY"] = os.environ["LANGFUSE_SECRET_KEY"] = ""
+os.environ["ANTHROPIC_API_KEY"] = ""
+
+from text2sql.settings import *  # noqa: F403  # the point of this module
+from text2sql.settings import DATABASES
+
+if name := os.environ.get("TEST_DATABASE_NAME"):
+    DATABASES["default"]["TEST"] = {"NAME": name}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

@@ -1,0 +1,211 @@
+"""All settings, read from the environment, `.env` and (for a first start without either) the secrets in DATA_DIR."""
+
+from pathlib import Path
+from typing import Any
+
+import django_stubs_ext
+import environ
+
+from observability.logging import logging_config
+from text2sql.launch.postgres import embedded_url
+from text2sql.settings_admin import UNFOLD  # noqa: F401  # Django reads it from here
+
+django_stubs_ext.monkeypatch()  # lets ModelForm[Team] and the like be written at run time too
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+DATA_DIR: Path = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
+env.read_env(DATA_DIR / "secrets.env")
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+DEBUG: bool = env.bool("DEBUG", default=True)
+SECRET_KEY: str = env.str("SECRET_KEY", default="")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "text2sql.urls"
+WSGI_APPLICATION = "text2sql.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
+    "teams.apps.SiteConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "observability",
+    "teams",
+    "text2sql",
+    "feedback",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "text2sql.api.errors.ProblemMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+
+# --- Stores ---------------------------------------------------------------------------------------------------------
+DATABASE_URL: str = env.str("DATABASE_URL", default="")
+_database = env.db_url_config(DATABASE_URL or embedded_url(DATA_DIR))
+_database["HOST"] = _database.get("OPTIONS", {}).pop("host", "") or _database.get("HOST", "")
+# Questions in flight wait without a connection, so a few connections serve many of them.
+_database.setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": env.int("DATABASE_POOL_SIZE", default=10),
+    "timeout": 10,
+}
+DATABASES = {"default": _database}
+
+REDIS_URL: str = env.str("REDIS_URL", default="")
+
+# Keys for what is encrypted at rest, the newest first; `manage.py rotate_encryption` re-encrypts with the newest.
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS", default=[])
+
+# --- Claude ---------------------------------------------------------------------------------------------------------
+ANTHROPIC_API_KEY: str = env.str("ANTHROPIC_API_KEY", default="")
+ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", default="https://api.anthropic.com")
+# Set by `manage.py start` where no key is given: the address of the stand-in that plays Claude in the demo.
+CLAUDE_STAND_IN_URL: str = env.str("CLAUDE_STAND_IN_URL", default="")
+CLAUDE_MODEL: str = env.str("CLAUDE_MODEL", default="claude-sonnet-5-5")
+# Empty means the model's own default.
+CLAUDE_EFFORT: str = env.str("CLAUDE_EFFORT", default="")
+CLAUDE_MAX_TOKENS: int = env.int("CLAUDE_MAX_TOKENS", default=4096)
+# Further calls after a failure that may pass (rate limit, overload, network), all inside one deadline.
+CLAUDE_RETRIES: int = env.int("CLAUDE_RETRIES", default=2)
+QUESTION_DEADLINE_SECONDS: int = env.int("QUESTION_DEADLINE_SECONDS", default=90)
+
+# --- Targets --------------------------------------------------------------------------------------------------------
+TARGET_DIALECTS: list[str] = env.list("TARGET_DIALECTS", default=["postgres", "sqlite"])
+# SQLite files may only be opened below these folders; empty refuses all of them.
+SQLITE_FOLDERS: list[str] = env.list("SQLITE_FOLDERS", default=[str(DATA_DIR / "demo")])
+
+# --- Answer cache ---------------------------------------------------------------------------------------------------
+ENABLE_CACHE: bool = env.bool("ENABLE_CACHE", default=True)
+# Empty keeps the cache in PostgreSQL.
+CACHE_TABLE_NAME: str = env.str("CACHE_TABLE_NAME", default="")
+CACHE_TTL_DAYS: int = env.int("CACHE_TTL_DAYS", default=30)
+AWS_REGION: str = env.str("AWS_REGION", default="eu-central-1")
+DYNAMODB_ENDPOINT_URL: str = env.str("DYNAMODB_ENDPOINT_URL", default="")
+
+# --- Langfuse -------------------------------------------------------------------------------------------------------
+LANGFUSE_PUBLIC_KEY: str = env.str("LANGFUSE_PUBLIC_KEY", default="")
+LANGFUSE_SECRET_KEY: str = env.str("LANGFUSE_SECRET_KEY", default="")
+LANGFUSE_BASE_URL: str = env.str("LANGFUSE_BASE_URL", default="https://cloud.langfuse.com")
+LANGFUSE_ENVIRONMENT: str = env.str("LANGFUSE_ENVIRONMENT", default="demo" if DEBUG else "production")
+
+# --- E-mail ---------------------------------------------------------------------------------------------------------
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="text2sql@localhost")
+
+# --- API ------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["text2sql.api.auth.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["text2sql.api.auth.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "text2sql.api.errors.problem_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Text to SQL",
+    "DESCRIPTION": "Questions in, SQL (and rows) out: inside your team's databases and budget.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Work in the background -----------------------------------------------------------------------------------------
+# Without Redis the messages travel through a folder. The broker may lose anything: rows are the truth (see tasks.py).
+CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+if not REDIS_URL:
+    _broker = DATA_DIR / "broker"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_broker / "messages"),
+        "data_folder_out": str(_broker / "messages"),
+        "control_folder": str(_broker / "control"),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    # A run that finds no worker expires, so that an outage leaves no queue of runs behind.
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 5)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "export traces": _every(2, "observability.tasks.export_traces"),
+    "export scores": _every(2, "observability.tasks.export_scores"),
+    "send alerts": _every(5, "observability.tasks.send_alerts"),
+    "sync schemas": _every(3, "text2sql.tasks.sync_schemas"),
+    "sweep questions": _every(5, "text2sql.tasks.sweep_questions"),
+    "purge cache": _every(3600, "text2sql.tasks.purge_cache"),
+    "check budgets": _every(env.int("BUDGET_CHECK_SECONDS", default=300), "teams.tasks.check_budgets"),
+}
+
+LOGGING = logging_config(debug=DEBUG)
+LOGGING_CONFIG = "logging.config.dictConfig"

@@ -1,0 +1,80 @@
+"""How the admin looks: django-unfold's dictionary. The menu shows a person only what they may open."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+
+
+def _may_open(model: str) -> Callable[[HttpRequest], bool]:
+    def check(request: HttpRequest) -> bool:
+        from django.apps import apps  # noqa: PLC0415  # settings are read before the apps are
+        from django.contrib import admin  # noqa: PLC0415  # likewise
+
+        return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_permission(request))
+
+    return check
+
+
+def _item(title: str, icon: str, model: str) -> dict[str, Any]:
+    link = reverse_lazy(f"admin:{model.lower().replace('.', '_')}_changelist")
+    return {"title": title, "icon": icon, "link": link, "permission": _may_open(model)}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Text to SQL",
+    "SITE_HEADER": "Text to SQL",
+    "SITE_SYMBOL": "database_search",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "text2sql.settings_admin.environment",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Answers",
+                "items": [
+                    _item("Questions", "forum", "text2sql.Generation"),
+                    _item("Feedback", "rate_review", "feedback.Feedback"),
+                    _item("Databases", "database", "text2sql.Database"),
+                ],
+            },
+            {
+                "title": "Money",
+                "items": [
+                    _item("Budgets", "savings", "teams.Budget"),
+                    _item("Charges", "receipt_long", "teams.Charge"),
+                    _item("Prices", "sell", "observability.Price"),
+                    _item("Checks against Langfuse", "balance", "teams.BudgetCheck"),
+                    _item("Alerts", "notifications", "observability.Alert"),
+                ],
+            },
+            {
+                "title": "People",
+                "items": [
+                    _item("Teams", "groups", "teams.Team"),
+                    _item("API keys", "key", "teams.ApiKey"),
+                    _item("Users", "person", "auth.User"),
+                ],
+            },
+            {
+                "title": "Behind the scenes",
+                "items": [
+                    _item("Traces", "timeline", "observability.Trace"),
+                    _item("Scores", "thumbs_up_down", "observability.Score"),
+                    _item("Audit", "history", "observability.AuditEntry"),
+                ],
+            },
+        ],
+    },
+}
+
+
+def environment(request: HttpRequest) -> list[str]:
+    """The badge in the corner, so that production is never mistaken for anything else."""
+    from django.conf import settings  # noqa: PLC0415  # settings are being read when this module is imported
+
+    return ["Trying out", "info"] if settings.DEBUG else ["Production", "danger"]
