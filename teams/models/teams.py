@@ -1,8 +1,11 @@
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils import timezone
 from timezone_field import TimeZoneField
 
+from observability.services.prices import PriceUnknown, model_status
 from teams.access import TenantQuerySet
 
 
@@ -34,6 +37,14 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """A model without a price would have every question refused."""
+        if self.model:
+            try:
+                model_status(self.model, timezone.now())
+            except PriceUnknown as error:
+                raise ValidationError({"model": "This model has no price; see Prices."}) from error
 
 
 class Membership(models.Model):

@@ -43,13 +43,12 @@ def budgets_check(*, now: datetime | None = None) -> int:
     many windows were checked.
     """
     now = now or timezone.now()
-    windows = _windows(now)
+    windows, checked = _windows(now), 0
     for bounds, group in groupby(windows, key=lambda window: (window.starts_at, window.ends_at)):
         connection.close()  # Langfuse may take its time
         reading = _read(*bounds)
-        for window in group:
-            _check(window, reading, now)
-    return len(windows)
+        checked += sum(_check(window, reading, now) for window in group)
+    return checked
 
 
 def _windows(now: datetime) -> list[BudgetWindow]:
@@ -73,17 +72,20 @@ def _read(starts_at: datetime, ends_at: datetime) -> _Reading:
 
 
 @transaction.atomic(durable=True)
-def _check(window: BudgetWindow, reading: _Reading, now: datetime) -> None:
+def _check(window: BudgetWindow, reading: _Reading, now: datetime) -> bool:
     team, limit = window.budget.team, window.budget.limit_usd
-    window.refresh_from_db(fields=["spent_usd"])
+    ledger = BudgetWindow.objects.filter(pk=window.pk).values_list("spent_usd", flat=True).first()
+    if ledger is None:
+        return False  # the budget was deleted while Langfuse was asked
     langfuse = reading.cost_of(team.pk)
     BudgetCheck.objects.create(
-        window=window, ledger_usd=window.spent_usd, langfuse_usd=langfuse, error=reading.error, checked_at=now
+        window=window, ledger_usd=ledger, langfuse_usd=langfuse, error=reading.error, checked_at=now
     )
-    spent = max(window.spent_usd, langfuse or Decimal(0))
+    spent = max(ledger, langfuse or Decimal(0))
     for threshold in THRESHOLDS:
         if limit and spent * 100 >= limit * threshold:
             _alert(window, team, threshold, spent)
+    return True
 
 
 def _alert(window: BudgetWindow, team: Team, threshold: int, spent: Decimal) -> None:

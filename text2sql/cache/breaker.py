@@ -9,9 +9,7 @@ class Breaker:
     Every `allows()` that answers True is followed by `record_success()` or `record_failure()`.
     """
 
-    def __init__(
-        self, *, failures: int = 3, pause: float = 30.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, failures: int = 3, pause: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._failures = failures
         self._pause = pause
         self._clock = clock

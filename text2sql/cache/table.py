@@ -43,7 +43,7 @@ def table_ensure() -> bool:
     name = settings.CACHE_TABLE_NAME
     if not name:
         raise TableError("Set CACHE_TABLE_NAME to the table's name; without it the cache is kept in PostgreSQL.")
-    with _explained(name):
+    with explained(name):
         client = client_build(connect_timeout=5, read_timeout=20)
         created = not _table_exists(client, name) and _table_create(client, name)
         client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 90})
@@ -109,7 +109,7 @@ def _ttl_enable(client: Any, name: str) -> None:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def explained(name: str) -> Iterator[None]:
     """Turns what botocore raises into a TableError."""
     try:
         yield
@@ -121,9 +121,7 @@ def _explained(name: str) -> Iterator[None]:
             "or give this machine a role."
         ) from error
     except (InvalidRegionError, NoRegionError) as error:
-        raise TableError(
-            f"AWS_REGION is {settings.AWS_REGION!r}: set it to a region such as eu-central-1."
-        ) from error
+        raise TableError(f"AWS_REGION is {settings.AWS_REGION!r}: set it to a region such as eu-central-1.") from error
     except (ConnectionError, HTTPClientError) as error:
         raise TableError(
             f"DynamoDB cannot be reached ({type(error).__name__}): check AWS_REGION "

@@ -36,3 +36,16 @@ class CacheEntry(models.Model):
 
     def __str__(self) -> str:
         return self.cache_key
+
+
+class CacheRemoval(models.Model):
+    """An answer that must leave the cache. The row stays until the store has confirmed it, however long it is down."""
+
+    cache_key = models.CharField(max_length=64, primary_key=True)
+    requested_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        app_label = "text2sql"
+
+    def __str__(self) -> str:
+        return self.cache_key

@@ -104,8 +104,7 @@ def _restrict(table: Table, kept: dict[str, set[str]]) -> Table:
 
 def _table(data: dict[str, Any]) -> Table:
     keys = tuple(
-        ForeignKey(tuple(k["columns"]), k["referred_table"], tuple(k["referred_columns"]))
-        for k in data["foreign_keys"]
+        ForeignKey(tuple(k["columns"]), k["referred_table"], tuple(k["referred_columns"])) for k in data["foreign_keys"]
     )
     columns = tuple(Column(**column) for column in data["columns"])
     return Table(**{**data, "columns": columns, "primary_key": tuple(data["primary_key"]), "foreign_keys": keys})

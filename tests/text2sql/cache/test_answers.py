@@ -173,9 +173,7 @@ def test_an_entry_with_a_broken_part_is_a_miss(answer: CachedAnswer, part: str, 
     assert answer_read(json.dumps(answer.as_json() | {part: value})) is None
 
 
-def test_a_foreign_item_in_the_table_is_a_miss(
-    dynamo_cache: DynamoAnswerCache, table_name: str, moto_url: str
-) -> None:
+def test_a_foreign_item_in_the_table_is_a_miss(dynamo_cache: DynamoAnswerCache, table_name: str, moto_url: str) -> None:
     client = boto3.client("dynamodb", region_name="eu-central-1", endpoint_url=moto_url)
     client.put_item(TableName=table_name, Item={"cache_key": {"S": KEY}, "note": {"S": "by hand"}})
     far = str(int(in_an_hour().timestamp()))

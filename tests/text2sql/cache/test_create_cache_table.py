@@ -51,9 +51,7 @@ def test_the_command_makes_the_table_and_the_second_time_changes_nothing(
 
 def test_a_table_left_without_its_ttl_gets_it(client: Any, table_name: str) -> None:
     call_command("create_cache_table")
-    client.update_time_to_live(
-        TableName=table_name, TimeToLiveSpecification={"Enabled": False, "AttributeName": "ttl"}
-    )
+    client.update_time_to_live(TableName=table_name, TimeToLiveSpecification={"Enabled": False, "AttributeName": "ttl"})
 
     call_command("create_cache_table")
 

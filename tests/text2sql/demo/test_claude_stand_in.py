@@ -68,9 +68,7 @@ def test_a_connection_serves_many_requests(stand_in: ClaudeStandIn) -> None:
     with socket.create_connection(("127.0.0.1", stand_in.port), timeout=10) as raw:
         reader = raw.makefile("rb")
         for _ in range(3):
-            raw.sendall(
-                b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nanthropic-version: 2026-10-21\r\n\r\n"
-            )
+            raw.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nanthropic-version: 2026-10-21\r\n\r\n")
             assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
             headers = dict(line.decode().strip().split(": ", 1) for line in iter(reader.readline, b"\r\n"))
             assert json.loads(reader.read(int(headers["content-length"])))["has_more"] is False

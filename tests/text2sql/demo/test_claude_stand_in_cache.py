@@ -58,9 +58,7 @@ def test_the_first_request_writes_what_the_second_reads(client: Anthropic, strea
 
 def test_the_total_input_is_the_same_cached_or_not(client: Anthropic) -> None:
     plain = make_system(LONG)
-    totals = {
-        sum(read_split(read_usage(client, system=system))) for system in (plain, make_system(LONG, "5m"), plain)
-    }
+    totals = {sum(read_split(read_usage(client, system=system))) for system in (plain, make_system(LONG, "5m"), plain)}
     assert len(totals) == 1
 
 

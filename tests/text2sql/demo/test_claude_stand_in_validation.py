@@ -149,11 +149,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "For 'integer' type, properties maximum, minimum are not supported",
     ),
     "a recursive schema": (
-        {
-            "output_config": make_format(
-                {**make_object(a={"$ref": "#/$defs/a"}), "$defs": {"a": {"$ref": "#/$defs/a"}}}
-            )
-        },
+        {"output_config": make_format({**make_object(a={"$ref": "#/$defs/a"}), "$defs": {"a": {"$ref": "#/$defs/a"}}})},
         "Circular reference",
     ),
     "five breakpoints": ({"system": make_blocks(*[MARK] * 5)}, "A maximum of 4 blocks with cache_control.*Found 5"),

@@ -1,0 +1,140 @@
+"""When an answer may be given again, and to whom never."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from teams.models import Charge, Team
+from tests.factories import BudgetFactory, TeamFactory, make_database, make_key
+from tests.text2sql.services.conftest import SQL, Asker, assert_settled, play_sql
+from text2sql.demo.claude import ClaudeStandIn
+from text2sql.models import Database, DatabaseAccess
+from text2sql.pipeline import prompt as prompts
+from text2sql.services.databases import schema_sync
+from text2sql.services.forgetting import removal_run
+from text2sql.services.generation import Question, generation_create
+
+OTHER_SQL = "SELECT COUNT(*) AS customers FROM customers"
+
+
+def test_the_same_question_again_costs_nothing_and_calls_nobody(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude)
+    first = asker.ask("Who are the customers?")
+    again = asker.ask("  who are THE customers ", session_id="s-2", end_user="otto")
+    assert (again.cached, again.status, again.sql, again.tables) == (True, "succeeded", SQL, ["customers"])
+    assert (again.explanation, again.model, again.cost_usd) == (first.explanation, first.model, 0)
+    assert (again.session_id, again.end_user) == ("s-2", "otto")
+    assert len(claude.requests) == 1
+    assert_settled(again)
+    assert Charge.objects.count() == 1
+
+
+def test_a_cached_answer_is_given_though_the_budget_is_spent_and_claude_is_gone(
+    asker: Asker, claude: ClaudeStandIn, settings: Settings
+) -> None:
+    play_sql(claude)
+    asker.ask()
+    BudgetFactory(team=asker.team, limit_usd=0)
+    settings.CLAUDE_STAND_IN_URL = ""
+    assert asker.ask().cached
+
+
+CHANGES = ["view: hidden column", "view: tables", "schema", "model", "prompt", "database", "who answers"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_answer_is_stale_as_soon_as_what_shaped_it_changes(
+    asker: Asker, claude: ClaudeStandIn, shop: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    play_sql(claude)
+    asker.ask()
+    database = "shop"
+    if change == "view: hidden column":
+        DatabaseAccess.objects.update(hidden_columns=["customers.email"])
+    elif change == "view: tables":
+        DatabaseAccess.objects.update(tables=["customers"])
+    elif change == "schema":
+        change_structure(shop)
+        schema_sync(asker.database.pk)
+    elif change == "model":
+        Team.objects.update(model="claude-haiku-5-5")
+    elif change == "prompt":
+        monkeypatch.setattr(prompts, "VERSION", "another")
+    elif change == "database":
+        make_database(shop, asker.team, name="twin")
+        database = "twin"
+    else:
+        settings.ANTHROPIC_API_KEY, settings.ANTHROPIC_BASE_URL = "sk-ant-test", claude.base_url
+    play_sql(claude, OTHER_SQL)
+    fresh = asker.ask(database=database)
+    assert (fresh.cached, fresh.sql) == (False, OTHER_SQL)
+    assert asker.ask(database=database).cached
+
+
+def change_structure(shop: Path) -> None:
+    with closing(sqlite3.connect(shop)) as connection:
+        connection.execute("ALTER TABLE customers ADD COLUMN phone TEXT")
+
+
+def test_teams_with_the_same_view_share_an_answer_and_others_never_do(asker: Asker, claude: ClaudeStandIn) -> None:
+    twin, narrow = TeamFactory(slug="twin"), TeamFactory(slug="narrow")
+    DatabaseAccess.objects.create(team=twin, database=asker.database)
+    DatabaseAccess.objects.create(team=narrow, database=asker.database, hidden_columns=["customers.name"])
+    play_sql(claude)
+    asker.ask()
+
+    def ask_as(team: Team) -> Any:
+        return generation_create(
+            principal=make_key(team)[2], question=Question(team.pk, "shop", "Who are the customers?")
+        )
+
+    shared = ask_as(twin)
+    assert (shared.cached, shared.team_id) == (True, "twin")
+    play_sql(claude, "SELECT id FROM customers")
+    own = ask_as(narrow)
+    assert (own.cached, own.sql) == (False, "SELECT id FROM customers")
+    assert asker.ask().sql == SQL
+
+
+def test_that_it_cannot_answer_is_not_kept(asker: Asker, claude: ClaudeStandIn) -> None:
+    claude.play("answer", sql="", status="cannot_answer", explanation="No such table.", times=2)
+    answer = asker.ask()
+    assert (answer.status, answer.sql, answer.explanation) == ("cannot_answer", "", "No such table.")
+    assert not asker.ask().cached
+    assert len(claude.requests) == 2
+    assert answer.cost_usd == claude.billed[0].cost
+
+
+def test_failures_are_not_kept(asker: Asker, claude: ClaudeStandIn) -> None:
+    claude.play("max_tokens")
+    asker.problem_of()
+    play_sql(claude)
+    assert not asker.ask().cached
+
+
+def test_a_forgotten_answer_is_asked_anew(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude)
+    asker.ask()
+    assert removal_run(asker.ask().cache_key)  # by the generation that was given it, too
+    play_sql(claude)
+    assert not asker.ask().cached
+
+
+def test_a_switched_off_cache_answers_nothing(asker: Asker, claude: ClaudeStandIn, settings: Settings) -> None:
+    settings.ENABLE_CACHE = False
+    play_sql(claude)
+    play_sql(claude)
+    asker.ask()
+    assert not asker.ask().cached
+
+
+def test_a_team_that_loses_the_database_gets_no_cached_answer(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude)
+    asker.ask()
+    DatabaseAccess.objects.all().delete()
+    assert asker.problem_of().kind == "not-found"
+    assert Database.objects.exists()

@@ -1,0 +1,145 @@
+import hashlib
+import json
+import uuid
+from typing import Self
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from teams.access import Principal, TenantQuerySet
+from teams.models import Team
+from text2sql.pipeline.schema import Schema
+from text2sql.pipeline.starters import starter_questions
+
+
+class Catalog(models.Model):
+    """The tables and columns of a database as last read. Kept per schema version, since answers point at one."""
+
+    database = models.ForeignKey("text2sql.Database", on_delete=models.CASCADE, related_name="catalogs")
+    schema_version = models.CharField(max_length=16)
+    content = models.JSONField()
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["database", "schema_version"], name="one_catalog_per_version")]
+        ordering = ["-read_at"]
+
+    def __str__(self) -> str:
+        return f"{self.database_id} {self.schema_version}"
+
+    @property
+    def schema(self) -> Schema:
+        return Schema.from_json(self.content)
+
+
+class DatabaseQuerySet(TenantQuerySet["Database"]):
+    def visible_to(self, principal: Principal) -> Self:
+        return self if principal.is_admin else self._opened_to(principal.team_ids)
+
+    def led_by(self, principal: Principal) -> Self:
+        return self if principal.is_admin else self._opened_to(principal.lead_team_ids)
+
+    def _opened_to(self, team_ids: frozenset[str]) -> Self:
+        # A subquery, not a join: a database that two of a person's teams may use is still one row.
+        return self.filter(pk__in=DatabaseAccess.objects.filter(team__in=team_ids).values("database"))
+
+
+class Database(models.Model):
+    """A team's target: where questions are answered."""
+
+    class Dialect(models.TextChoices):
+        POSTGRES = "postgres", "PostgreSQL"
+        SQLITE = "sqlite", "SQLite"
+
+    class SyncState(models.TextChoices):
+        NEVER = "never", "never read"
+        REQUESTED = "requested", "waiting"
+        RUNNING = "running", "reading"
+        DONE = "done", "read"
+        FAILED = "failed", "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(
+        max_length=63,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Small letters, digits and underscores, a letter first.")],
+        help_text="As clients name it, for example `sales_db`.",
+    )
+    description = models.CharField(max_length=500, blank=True, help_text="What is in it; Claude reads this too.")
+    dialect = models.CharField(max_length=20, choices=Dialect.choices, editable=False)
+    # The connection URL, encrypted with the row's id bound into it (text2sql/encryption.py).
+    encrypted_url = models.TextField(editable=False)
+    row_cap = models.PositiveIntegerField(
+        default=1000,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text="Rows returned at most.",
+    )
+    timeout_seconds = models.PositiveIntegerField(
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(600)],
+        help_text="A query is stopped after this.",
+    )
+    teams = models.ManyToManyField(Team, through="DatabaseAccess", related_name="databases")
+    catalog = models.ForeignKey(Catalog, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+    starter_questions = ArrayField(models.CharField(max_length=300), default=list, blank=True, editable=False)
+    sync_state = models.CharField(max_length=10, choices=SyncState.choices, default=SyncState.NEVER, editable=False)
+    sync_error = models.TextField(blank=True, editable=False)
+    sync_claimed_until = models.DateTimeField(null=True, editable=False)
+    synced_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatabaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatabaseAccess(models.Model):
+    """That a team may use a database, and which part of it the team sees."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="accesses")
+    database = models.ForeignKey(Database, on_delete=models.CASCADE, related_name="accesses")
+    tables = ArrayField(
+        models.CharField(max_length=200),
+        default=list,
+        blank=True,
+        help_text="The tables the team may see; none named: all.",
+    )
+    hidden_columns = ArrayField(
+        models.CharField(max_length=300),
+        default=list,
+        blank=True,
+        help_text="Columns the team may not see, as `table.column`.",
+    )
+
+    objects = TenantQuerySet["DatabaseAccess"].as_manager()
+
+    class Meta:
+        verbose_name_plural = "database accesses"
+        constraints = [models.UniqueConstraint(fields=["team", "database"], name="one_access_per_team_and_database")]
+        ordering = ["database", "team"]
+
+    def __str__(self) -> str:
+        return f"{self.team_id} on {self.database}"
+
+    @property
+    def starter_questions(self) -> list[str]:
+        """First questions that name nothing the team may not see."""
+        if not (self.tables or self.hidden_columns):
+            return self.database.starter_questions
+        catalog = self.database.catalog
+        return list(starter_questions(self.restrict(catalog.schema))) if catalog else []
+
+    def restrict(self, schema: Schema) -> Schema:
+        """The part of the database's schema that the team sees."""
+        return schema.restricted(tables=frozenset(self.tables) or None, hidden_columns=frozenset(self.hidden_columns))
+
+
+def view_version(tables: list[str], hidden_columns: list[str]) -> str:
+    """16 hex digits over what a team may see: teams with the same view share cached answers, nobody else does."""
+    canonical = json.dumps([sorted(set(tables)), sorted(set(hidden_columns))])
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
