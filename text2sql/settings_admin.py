@@ -25,6 +25,7 @@ def _item(title: str, icon: str, model: str) -> dict[str, Any]:
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Text to SQL",
     "SITE_HEADER": "Text to SQL",
+    "SITE_URL": None,  # there is no site besides this one to return to
     "SITE_SYMBOL": "database_search",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
@@ -37,7 +38,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Answers",
                 "items": [
-                    _item("Questions", "forum", "text2sql.Generation"),
+                    _item("Generations", "forum", "text2sql.Generation"),
                     _item("Feedback", "rate_review", "feedback.Feedback"),
                     _item("Databases", "database", "text2sql.Database"),
                 ],
@@ -48,7 +49,7 @@ UNFOLD: dict[str, Any] = {
                     _item("Budgets", "savings", "teams.Budget"),
                     _item("Charges", "receipt_long", "teams.Charge"),
                     _item("Prices", "sell", "observability.Price"),
-                    _item("Checks against Langfuse", "balance", "teams.BudgetCheck"),
+                    _item("Budget checks", "balance", "teams.BudgetCheck"),
                     _item("Alerts", "notifications", "observability.Alert"),
                 ],
             },
@@ -65,7 +66,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Traces", "timeline", "observability.Trace"),
                     _item("Scores", "thumbs_up_down", "observability.Score"),
-                    _item("Audit", "history", "observability.AuditEntry"),
+                    _item("Audit entries", "history", "observability.AuditEntry"),
                 ],
             },
         ],

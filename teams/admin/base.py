@@ -1,0 +1,222 @@
+"""The two base classes of every admin page. Whatever door a lead tries, only rows of their own teams are behind it."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core import checks
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+
+from observability.services.audit import audit_record
+from teams.access import Principal, TenantQuerySet
+from teams.models import Team
+from teams.site import request_principal
+
+Row = models.Model
+
+
+def rows_of(principal: Principal, rows: models.QuerySet[Any]) -> models.QuerySet[Any]:
+    """The rows that a principal may meet in the admin: an admin all, a lead those of the teams they lead."""
+    if principal.is_admin:
+        return rows
+    if isinstance(rows, TenantQuerySet):
+        return rows.led_by(principal)
+    if rows.model is User:
+        return rows.filter(memberships__team__in=principal.lead_team_ids).distinct()
+    return rows.none()
+
+
+class ScopedRelatedFilter(admin.RelatedFieldListFilter):
+    """A filter over a foreign key that offers only rows the person may see; Django's own offers all."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        rows = rows_of(request_principal(request), field.remote_field.model._default_manager.all())
+        return [(row.pk, str(row)) for row in rows]
+
+
+class _Scoped:
+    """What list pages, forms and inlines have in common."""
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        return rows_of(request_principal(request), super().get_queryset(request))  # type: ignore[misc]  # a mixin
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]  # a mixin
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]  # a mixin
+
+    def _choices(self, db_field: Any, request: HttpRequest) -> models.QuerySet[Any]:
+        return rows_of(request_principal(request), db_field.remote_field.model._default_manager.all())
+
+
+class TeamScopedAdmin(_Scoped, ModelAdmin):
+    """Admins may what `admin_may` names with every row, leads what `lead_may` names with rows of their teams.
+
+    The verbs are view, add, change, delete, and act: use the page's actions on a row.
+    """
+
+    admin_may: ClassVar[frozenset[str]] = frozenset({"view", "add", "change", "delete"})
+    lead_may: ClassVar[frozenset[str]] = frozenset()
+    # What the services behind the page audit themselves.
+    audited_by_service: ClassVar[frozenset[str]] = frozenset()
+    list_per_page = 30
+    show_full_result_count = False
+
+    def may(self, verb: str, request: HttpRequest, obj: Any = None) -> bool:
+        principal = request_principal(request)
+        if verb not in (self.admin_may if principal.is_admin else self.lead_may):
+            return False
+        if principal.is_admin:
+            return True
+        if not principal.lead_team_ids:
+            return False
+        # A form or an action hands over a row that may have been named by a forged request.
+        return not isinstance(obj, Row) or self.get_queryset(request).filter(pk=obj.pk).exists()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.may("view", request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may("view", request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.may("add", request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may("change", request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may("delete", request, obj)
+
+    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Unfold asks with an id or with nothing, which is about the button; `object_action` asks with the row."""
+        return self.may("act", request, obj)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """The query string filters by what the page offers, else it could ask rows about their hidden columns."""
+        filters = [entry if isinstance(entry, str) else entry[0] for entry in self.list_filter]
+        offered = [name for name in (*filters, self.date_hierarchy) if name]
+        if not any(lookup == name or lookup.startswith(f"{name}__") for name in offered):
+            return False
+        allowed: bool = super().lookup_allowed(lookup, value, request)
+        return allowed
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        # The history of what several teams share names all of them; leads have their teams' audit entries.
+        if not request_principal(request).is_admin:
+            raise PermissionDenied
+        response: HttpResponse = super().history_view(request, object_id, extra_context)
+        return response
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._audit(request, "added", obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._audit(request, "changed", obj, message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self._audit(request, "deleted", obj, [])
+        return super().log_deletions(request, queryset)
+
+    def _audit(self, request: HttpRequest, verb: str, obj: Any, message: Any) -> None:
+        """Django calls the log methods inside the transaction of the change, so the entry stands or falls with it."""
+        if verb in self.audited_by_service:
+            return
+        audit_record(
+            actor=request_principal(request).actor,
+            verb=f"{obj._meta.model_name}.{verb}",
+            target=str(obj.pk),
+            scope=obj.pk if isinstance(obj, Team) else getattr(obj, "team_id", ""),
+            data={"is" if verb != "deleted" else "was": str(obj), "changes": message},
+        )
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        return [*super().check(**kwargs), *self._check_filters()]
+
+    def _check_filters(self) -> list[checks.CheckMessage]:
+        errors: list[checks.CheckMessage] = []
+        for entry in self.list_filter:
+            name, kind = entry if isinstance(entry, tuple | list) else (entry, None)
+            if not isinstance(name, str) or not _crosses_a_relation(self.model, name):
+                continue
+            if not (isinstance(kind, type) and issubclass(kind, ScopedRelatedFilter)):
+                hint = "Use (name, ScopedRelatedFilter): other filters offer every team's rows."
+                errors.append(checks.Error(f"The filter {name!r} is not scoped.", hint=hint, obj=self, id="teams.E001"))
+        return errors
+
+
+class ReadOnlyAdmin(TeamScopedAdmin):
+    """For what nobody edits, admins included: history, money, traces."""
+
+    admin_may = frozenset({"view"})
+    lead_may = frozenset({"view"})
+    actions: ClassVar[list[Any]] = []
+
+
+class TeamScopedInline(_Scoped, TabularInline):
+    """Children of a page. Only admins edit them; a lead sees those of their teams."""
+
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True  # the page around it decides; its rows are scoped
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request_principal(request).is_admin
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
+class ReadOnlyInline(TeamScopedInline):
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+
+def object_action(
+    description: str, *, title: str, text: str, submit: str, icon: str = "", form_class: type[forms.Form] | None = None
+) -> Callable[[Callable[..., str]], Any]:
+    """An action on one row, behind a dialog (so: POST and CSRF). The handler gets the row, never an id.
+
+    The handler is `(self, request, obj, form) -> str`: the URL to go to. Whoever may not act on the row gets a 404,
+    as if there were none.
+    """
+    dialog: dict[str, Any] = {"title": title, "description": text, "form_submit_text": submit}
+    if form_class is not None:
+        dialog["form_class"] = form_class
+
+    def decorate(handler: Callable[..., str]) -> Any:
+        def run(self: TeamScopedAdmin, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+            obj = self.get_object(request, object_id)
+            if obj is None or not self.has_act_permission(request, obj):
+                raise Http404
+            url = handler(self, request, obj, form)
+            # The dialog posts through htmx, which would follow a redirect inside the dialog.
+            return HttpResponse(headers={"HX-Redirect": url}) if "HX-Request" in request.headers else redirect(url)
+
+        run.__name__ = handler.__name__
+        return action(description=description, permissions=["act"], icon=icon or None, dialog=dialog)(run)
+
+    return decorate
+
+
+def _crosses_a_relation(model: type[Row], path: str) -> bool:
+    return model._meta.get_field(path.split("__", maxsplit=1)[0]).is_relation

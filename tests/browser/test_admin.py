@@ -1,0 +1,63 @@
+"""The admin as people use it: with a mouse, through the dialogs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from feedback.models import Feedback
+from teams.models import ApiKey
+from tests.factories import FeedbackFactory, GenerationFactory, make_database, make_key
+from tests.people import make_people
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+PASSWORD = "a long enough password"
+
+
+def sign_in(page: Any, server: LiveServer, username: str) -> None:
+    page.goto(f"{server.url}/admin/")
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/admin/")
+
+
+def test_a_lead_reviews_feedback_through_the_dialog(page: Any, live_server: LiveServer, shop: Path) -> None:
+    people = make_people()
+    database = make_database(shop, people.sales)
+    feedback = FeedbackFactory(generation=GenerationFactory(team=people.sales, database=database))
+    sign_in(page, live_server, "alice")
+    page.click("text=Feedback")
+    page.click("text=Revenue is without VAT here.")
+    page.goto(f"{live_server.url}/admin/feedback/feedback/{feedback.pk}/change/")
+    page.click("text=Approve")
+    page.fill("[name=note]", "Right, VAT is not revenue.")
+    page.locator("form", has=page.locator("[name=note]")).get_by_role("button", name="Approve").click()
+    page.wait_for_url("**/admin/feedback/feedback/")
+    feedback.refresh_from_db()
+    assert (feedback.state, feedback.review_note) == (Feedback.State.APPROVED, "Right, VAT is not revenue.")
+
+
+def test_an_admin_issues_a_key_that_is_shown_once(page: Any, live_server: LiveServer) -> None:
+    make_people()
+    sign_in(page, live_server, "root")
+    page.goto(f"{live_server.url}/admin/teams/apikey/add/")
+    page.fill("input[name=name]", "dashboard")
+    page.select_option("select[name=team]", "sales")
+    page.click("text=Save >> nth=0")
+    token = page.inner_text("pre")
+    assert token.startswith(f"t2s_{ApiKey.objects.get().prefix}_")
+    page.click("text=I have copied it")
+    assert token not in page.content()
+
+
+def test_a_lead_sees_only_the_own_team_in_a_narrow_window(page: Any, live_server: LiveServer) -> None:
+    people = make_people()
+    make_key(people.marketing)
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in(page, live_server, "alice")
+    page.goto(f"{live_server.url}/admin/teams/team/")
+    assert "Sales" in page.inner_text("body")
+    assert "Marketing" not in page.content()

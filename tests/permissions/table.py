@@ -1,0 +1,233 @@
+"""One table over every address of the project: who gets what. test_every_url_is_listed.py keeps it whole.
+
+Outcomes are statuses, or `login` (sent to the sign-in page) and `gone` (sent to the start page with the words for a
+row that does not exist). An address that names a row names one of sales: Alice leads sales, Bob is its member, Mallory
+leads marketing, Charlie belongs to no team, root is an admin. Actions are posted with their dialog confirmed, forms
+empty. For the API `scopeless` is a key of sales without any scope, `other` marketing's key, `right` sales' own.
+"""
+
+from dataclasses import dataclass
+
+ROLES = ["nobody", "charlie", "bob", "alice", "mallory", "root"]
+KEYS = ["none", "malformed", "expired", "revoked", "scopeless", "other", "right"]
+
+OPEN = """
+GET   <home>                                                    302
+GET   livez                                                     200
+GET   readyz                                                    200
+GET   metrics                                                   404
+GET   api/v1/openapi.json                                       200
+GET   api/v1/docs                                               200
+"""
+
+#     address                                                   scope     none bad  old  revd less othr right
+API = """
+POST  api/v1/generate                                           generate  401  401  401  401  403  404  200
+GET   api/v1/generations                                        read      401  401  401  401  403  200  200
+GET   api/v1/generations/<uuid:generation_id>                   read      401  401  401  401  403  404  200
+POST  api/v1/generations/<uuid:generation_id>/execute           execute   401  401  401  401  403  404  200
+POST  api/v1/generations/<uuid:generation_id>/feedback          generate  401  401  401  401  403  404  200
+GET   api/v1/databases                                          read      401  401  401  401  403  200  200
+GET   api/v1/databases/<str:name>/schema                        read      401  401  401  401  403  404  200
+GET   api/v1/usage                                              read      401  401  401  401  403  200  200
+GET   api/v1/budget                                             read      401  401  401  401  403  200  200
+GET   api/v1/me                                                 -         401  401  401  401  200  200  200
+"""
+
+#     address                                                   nobody  charlie bob     alice   mallory root
+ADMIN = """
+GET   admin/                                                    login   login   login   200     200     200
+GET   admin/login/                                              200     200     200     302     302     302
+POST  admin/logout/                                             302     302     302     200     200     200
+GET   admin/logout/                                             302     302     302     405     405     405
+GET   admin/password_change/                                    login   login   login   200     200     200
+POST  admin/password_change/                                    login   login   login   200     200     200
+GET   admin/password_change/done/                               login   login   login   200     200     200
+GET   admin/jsi18n/                                             login   login   login   200     200     200
+GET   admin/search/?s=a                                         login   login   login   200     200     200
+GET   admin/<app_label>/                                        login   login   login   200     200     200
+GET   admin/<url>                                               login   login   login   404     404     404
+GET   admin/autocomplete/                                       login   login   login   403     403     403
+GET   admin/autocomplete/?app_label=teams&model_name=membership&field_name=user   login login login 403 403 200
+GET   admin/autocomplete/?app_label=teams&model_name=apikey&field_name=team       login login login 200 200 200
+
+GET   admin/teams/team/                                         login   login   login   200     200     200
+GET   admin/teams/team/add/                                     login   login   login   403     403     200
+POST  admin/teams/team/add/                                     login   login   login   403     403     200
+GET   admin/teams/team/<path:object_id>/                        login   login   login   302     302     302
+GET   admin/teams/team/<path:object_id>/change/                 login   login   login   200     gone    200
+POST  admin/teams/team/<path:object_id>/change/                 login   login   login   403     403     200
+GET   admin/teams/team/<path:object_id>/delete/                 login   login   login   403     403     403
+POST  admin/teams/team/<path:object_id>/delete/                 login   login   login   403     403     403
+GET   admin/teams/team/<path:object_id>/history/                login   login   login   403     403     200
+
+GET   admin/teams/apikey/                                       login   login   login   200     200     200
+GET   admin/teams/apikey/add/                                   login   login   login   200     200     200
+POST  admin/teams/apikey/add/                                   login   login   login   200     200     200
+GET   admin/teams/apikey/<path:object_id>/                      login   login   login   302     302     302
+GET   admin/teams/apikey/<path:object_id>/change/               login   login   login   200     gone    200
+POST  admin/teams/apikey/<path:object_id>/change/               login   login   login   403     403     403
+GET   admin/teams/apikey/<path:object_id>/delete/               login   login   login   403     403     403
+POST  admin/teams/apikey/<path:object_id>/delete/               login   login   login   403     403     403
+GET   admin/teams/apikey/<path:object_id>/history/              login   login   login   403     403     200
+GET   admin/teams/apikey/<path:object_id>/revoke/               login   login   login   200     200     200
+POST  admin/teams/apikey/<path:object_id>/revoke/               login   login   login   302     404     302
+
+GET   admin/teams/budget/                                       login   login   login   200     200     200
+GET   admin/teams/budget/add/                                   login   login   login   403     403     200
+POST  admin/teams/budget/add/                                   login   login   login   403     403     200
+GET   admin/teams/budget/<path:object_id>/                      login   login   login   302     302     302
+GET   admin/teams/budget/<path:object_id>/change/               login   login   login   200     gone    200
+POST  admin/teams/budget/<path:object_id>/change/               login   login   login   403     403     200
+GET   admin/teams/budget/<path:object_id>/delete/               login   login   login   403     403     200
+POST  admin/teams/budget/<path:object_id>/delete/               login   login   login   403     403     200
+GET   admin/teams/budget/<path:object_id>/history/              login   login   login   403     403     200
+
+GET   admin/teams/budgetcheck/                                  login   login   login   200     200     200
+GET   admin/teams/budgetcheck/add/                              login   login   login   403     403     403
+POST  admin/teams/budgetcheck/add/                              login   login   login   403     403     403
+GET   admin/teams/budgetcheck/<path:object_id>/                 login   login   login   302     302     302
+GET   admin/teams/budgetcheck/<path:object_id>/change/          login   login   login   200     gone    200
+POST  admin/teams/budgetcheck/<path:object_id>/change/          login   login   login   403     403     403
+GET   admin/teams/budgetcheck/<path:object_id>/delete/          login   login   login   403     403     403
+POST  admin/teams/budgetcheck/<path:object_id>/delete/          login   login   login   403     403     403
+GET   admin/teams/budgetcheck/<path:object_id>/history/         login   login   login   403     403     200
+
+GET   admin/teams/charge/                                       login   login   login   200     200     200
+GET   admin/teams/charge/add/                                   login   login   login   403     403     403
+POST  admin/teams/charge/add/                                   login   login   login   403     403     403
+GET   admin/teams/charge/<path:object_id>/                      login   login   login   302     302     302
+GET   admin/teams/charge/<path:object_id>/change/               login   login   login   200     gone    200
+POST  admin/teams/charge/<path:object_id>/change/               login   login   login   403     403     403
+GET   admin/teams/charge/<path:object_id>/delete/               login   login   login   403     403     403
+POST  admin/teams/charge/<path:object_id>/delete/               login   login   login   403     403     403
+GET   admin/teams/charge/<path:object_id>/history/              login   login   login   403     403     200
+
+GET   admin/auth/user/                                          login   login   login   403     403     200
+GET   admin/auth/user/add/                                      login   login   login   403     403     200
+POST  admin/auth/user/add/                                      login   login   login   403     403     200
+GET   admin/auth/user/<path:object_id>/                         login   login   login   302     302     302
+GET   admin/auth/user/<path:object_id>/change/                  login   login   login   403     403     200
+POST  admin/auth/user/<path:object_id>/change/                  login   login   login   403     403     200
+GET   admin/auth/user/<path:object_id>/delete/                  login   login   login   403     403     200
+POST  admin/auth/user/<path:object_id>/delete/                  login   login   login   403     403     200
+GET   admin/auth/user/<path:object_id>/history/                 login   login   login   403     403     200
+GET   admin/auth/user/<id>/password/                            login   login   login   403     403     200
+POST  admin/auth/user/<id>/password/                            login   login   login   403     403     200
+
+GET   admin/observability/price/                                login   login   login   403     403     200
+GET   admin/observability/price/add/                            login   login   login   403     403     200
+POST  admin/observability/price/add/                            login   login   login   403     403     200
+GET   admin/observability/price/<path:object_id>/               login   login   login   302     302     302
+GET   admin/observability/price/<path:object_id>/change/        login   login   login   403     403     200
+POST  admin/observability/price/<path:object_id>/change/        login   login   login   403     403     200
+GET   admin/observability/price/<path:object_id>/delete/        login   login   login   403     403     200
+POST  admin/observability/price/<path:object_id>/delete/        login   login   login   403     403     200
+GET   admin/observability/price/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/observability/alert/                                login   login   login   200     200     200
+GET   admin/observability/alert/add/                            login   login   login   403     403     403
+POST  admin/observability/alert/add/                            login   login   login   403     403     403
+GET   admin/observability/alert/<path:object_id>/               login   login   login   302     302     302
+GET   admin/observability/alert/<path:object_id>/change/        login   login   login   200     gone    200
+POST  admin/observability/alert/<path:object_id>/change/        login   login   login   403     403     403
+GET   admin/observability/alert/<path:object_id>/delete/        login   login   login   403     403     403
+POST  admin/observability/alert/<path:object_id>/delete/        login   login   login   403     403     403
+GET   admin/observability/alert/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/observability/auditentry/                           login   login   login   200     200     200
+GET   admin/observability/auditentry/add/                       login   login   login   403     403     403
+POST  admin/observability/auditentry/add/                       login   login   login   403     403     403
+GET   admin/observability/auditentry/<path:object_id>/          login   login   login   302     302     302
+GET   admin/observability/auditentry/<path:object_id>/change/   login   login   login   200     gone    200
+POST  admin/observability/auditentry/<path:object_id>/change/   login   login   login   403     403     403
+GET   admin/observability/auditentry/<path:object_id>/delete/   login   login   login   403     403     403
+POST  admin/observability/auditentry/<path:object_id>/delete/   login   login   login   403     403     403
+GET   admin/observability/auditentry/<path:object_id>/history/  login   login   login   403     403     200
+
+GET   admin/observability/trace/                                login   login   login   200     200     200
+GET   admin/observability/trace/add/                            login   login   login   403     403     403
+POST  admin/observability/trace/add/                            login   login   login   403     403     403
+GET   admin/observability/trace/<path:object_id>/               login   login   login   302     302     302
+GET   admin/observability/trace/<path:object_id>/change/        login   login   login   200     gone    200
+POST  admin/observability/trace/<path:object_id>/change/        login   login   login   403     403     403
+GET   admin/observability/trace/<path:object_id>/delete/        login   login   login   403     403     403
+POST  admin/observability/trace/<path:object_id>/delete/        login   login   login   403     403     403
+GET   admin/observability/trace/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/observability/score/                                login   login   login   403     403     200
+GET   admin/observability/score/add/                            login   login   login   403     403     403
+POST  admin/observability/score/add/                            login   login   login   403     403     403
+GET   admin/observability/score/<path:object_id>/               login   login   login   302     302     302
+GET   admin/observability/score/<path:object_id>/change/        login   login   login   403     403     200
+POST  admin/observability/score/<path:object_id>/change/        login   login   login   403     403     403
+GET   admin/observability/score/<path:object_id>/delete/        login   login   login   403     403     403
+POST  admin/observability/score/<path:object_id>/delete/        login   login   login   403     403     403
+GET   admin/observability/score/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/text2sql/database/                                  login   login   login   200     200     200
+GET   admin/text2sql/database/add/                              login   login   login   403     403     200
+POST  admin/text2sql/database/add/                              login   login   login   403     403     200
+GET   admin/text2sql/database/<path:object_id>/                 login   login   login   302     302     302
+GET   admin/text2sql/database/<path:object_id>/change/          login   login   login   200     gone    200
+POST  admin/text2sql/database/<path:object_id>/change/          login   login   login   403     403     200
+GET   admin/text2sql/database/<path:object_id>/delete/          login   login   login   403     403     403
+POST  admin/text2sql/database/<path:object_id>/delete/          login   login   login   403     403     403
+GET   admin/text2sql/database/<path:object_id>/history/         login   login   login   403     403     200
+GET   admin/text2sql/database/<path:object_id>/test/            login   login   login   200     200     200
+POST  admin/text2sql/database/<path:object_id>/test/            login   login   login   302     404     302
+GET   admin/text2sql/database/<path:object_id>/sync/            login   login   login   200     200     200
+POST  admin/text2sql/database/<path:object_id>/sync/            login   login   login   302     404     302
+
+GET   admin/text2sql/generation/                                login   login   login   200     200     200
+GET   admin/text2sql/generation/add/                            login   login   login   403     403     403
+POST  admin/text2sql/generation/add/                            login   login   login   403     403     403
+GET   admin/text2sql/generation/<path:object_id>/               login   login   login   302     302     302
+GET   admin/text2sql/generation/<path:object_id>/change/        login   login   login   200     gone    200
+POST  admin/text2sql/generation/<path:object_id>/change/        login   login   login   403     403     403
+GET   admin/text2sql/generation/<path:object_id>/delete/        login   login   login   403     403     403
+POST  admin/text2sql/generation/<path:object_id>/delete/        login   login   login   403     403     403
+GET   admin/text2sql/generation/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/feedback/feedback/                                  login   login   login   200     200     200
+GET   admin/feedback/feedback/add/                              login   login   login   403     403     403
+POST  admin/feedback/feedback/add/                              login   login   login   403     403     403
+GET   admin/feedback/feedback/<path:object_id>/                 login   login   login   302     302     302
+GET   admin/feedback/feedback/<path:object_id>/change/          login   login   login   200     gone    200
+POST  admin/feedback/feedback/<path:object_id>/change/          login   login   login   403     403     403
+GET   admin/feedback/feedback/<path:object_id>/delete/          login   login   login   403     403     403
+POST  admin/feedback/feedback/<path:object_id>/delete/          login   login   login   403     403     403
+GET   admin/feedback/feedback/<path:object_id>/history/         login   login   login   403     403     200
+GET   admin/feedback/feedback/<path:object_id>/approve/         login   login   login   200     200     200
+POST  admin/feedback/feedback/<path:object_id>/approve/         login   login   login   302     404     302
+GET   admin/feedback/feedback/<path:object_id>/reject/          login   login   login   200     200     200
+POST  admin/feedback/feedback/<path:object_id>/reject/          login   login   login   302     404     302
+
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    address: str
+    query: str
+    scope: str
+    outcomes: dict[str, str]  # by role or by kind of key
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.address}"
+
+
+def rows(text: str, columns: list[str], *, scoped: bool = False) -> list[Row]:
+    parsed = []
+    for line in filter(None, text.splitlines()):
+        method, address, *outcomes = line.split()
+        address, _, query = address.partition("?")
+        scope = outcomes.pop(0) if scoped else "-"
+        parsed.append(Row(method, address, query, scope, dict(zip(columns, outcomes, strict=True))))
+    return parsed
+
+
+OPEN_ROWS = rows(OPEN, ["anybody"])
+API_ROWS = rows(API, KEYS, scoped=True)
+ADMIN_ROWS = rows(ADMIN, ROLES)
