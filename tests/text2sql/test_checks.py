@@ -144,3 +144,15 @@ def test_the_example_names_exactly_the_settings_that_are_read() -> None:
     sources = [root / "text2sql/settings.py", root / "text2sql/management/commands/start.py"]
     read = {a or b for source in sources for a, b in re.findall(reading, source.read_text())}
     assert named == read
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CLAUDE_MAX_TOKENS", "many"), ("ENABLE_CACHE", "ture"), ("DATABASE_URL", "nonsense://x")],
+)
+def test_a_value_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, value: str) -> None:
+    run = manage(tmp_path, "check", **{name: value})
+    assert run.returncode == 1
+    assert name in run.stderr
+    assert value not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1

@@ -107,8 +107,6 @@ class Command(BaseCommand):
             stack.callback(server.stop)
             server.start()
             return
-        if connection.vendor != "postgresql":
-            raise StartError("DATABASE_URL must name a PostgreSQL: postgresql://user:password@host:5432/name.")
         with _step("Connecting to DATABASE_URL"):
             parameters = connection.get_connection_params()
             psycopg.connect(**parameters | {"connect_timeout": _CONNECT_SECONDS}).close()
