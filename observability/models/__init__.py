@@ -1,8 +1,23 @@
 from observability.models.alerts import Alert
 from observability.models.audit import AuditEntry
-from observability.models.deliveries import Delivery, DeliveryQuerySet
+from observability.models.channels import Channel
+from observability.models.deliveries import Delivery, DeliveryQuerySet, LangfuseDelivery
+from observability.models.heartbeats import Heartbeat
 from observability.models.prices import Price
+from observability.models.prompts import ManagedPrompt
 from observability.models.scores import Score
 from observability.models.traces import Trace
 
-__all__ = ["Alert", "AuditEntry", "Delivery", "DeliveryQuerySet", "Price", "Score", "Trace"]
+__all__ = [
+    "Alert",
+    "AuditEntry",
+    "Channel",
+    "Delivery",
+    "DeliveryQuerySet",
+    "Heartbeat",
+    "LangfuseDelivery",
+    "ManagedPrompt",
+    "Price",
+    "Score",
+    "Trace",
+]

@@ -23,6 +23,7 @@ class Alert(Delivery):
     recipients = models.JSONField(default=list, help_text="E-mail addresses.")
 
     class Meta(Delivery.Meta):
+        indexes = [*Delivery.Meta.indexes, models.Index(fields=["created_at"], name="observability_alert_created")]
         constraints = [
             *Delivery.Meta.constraints,
             models.CheckConstraint(

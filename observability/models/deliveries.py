@@ -81,6 +81,10 @@ class DeliveryQuerySet(models.QuerySet[AnyDelivery]):
             pause = max(backoff(tries), min(at_least, BACKOFF_LIMIT))
             self._settle(group, state=Delivery.State.PENDING, next_try_at=now + pause, last_error=error, **known)
 
+    def release(self, rows: Iterable[AnyDelivery]) -> None:
+        """Due again at once, as if never claimed: nothing was tried."""
+        self._settle(rows, state=Delivery.State.PENDING, tries=F("tries") - 1, next_try_at=timezone.now())
+
     def _settle(self, rows: Iterable[AnyDelivery], **changes: Any) -> None:
         # Only what is still ours: a row whose lease ran out is the next worker's, and a score may have been set anew.
         claims: defaultdict[datetime | None, list[Any]] = defaultdict(list)
@@ -131,4 +135,25 @@ class Delivery(models.Model):
                 | (~Q(state="claimed") & Q(claimed_until__isnull=True)),
                 name="%(app_label)s_%(class)s_claimed_has_lease",
             ),
+        ]
+
+
+class LangfuseDelivery(Delivery):
+    """Delivered means that Langfuse took it. It answers before it stores, so what it shows is looked at later."""
+
+    confirmed_at = models.DateTimeField(null=True, editable=False, help_text="When Langfuse was seen to show it.")
+    losses = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How often Langfuse took it and did not show it."
+    )
+
+    class Meta(Delivery.Meta):
+        abstract = True
+        indexes = [
+            *Delivery.Meta.indexes,
+            models.Index(
+                fields=["delivered_at"],
+                condition=Q(state="delivered", confirmed_at=None),
+                name="%(app_label)s_%(class)s_unseen",
+            ),
+            models.Index(fields=["created_at"], condition=Q(state="failed"), name="%(app_label)s_%(class)s_failed"),
         ]

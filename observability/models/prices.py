@@ -10,7 +10,11 @@ def _usd_per_million() -> "models.DecimalField[Decimal, Decimal]":
 
 
 class Price(models.Model):
-    """What a model costs from a moment on; further rows of the same model hold its dearer tiers and later prices."""
+    """What a model costs from a moment on; further rows of the same model hold its dearer tiers and later prices.
+
+    A row is found by the exact name that the API is called with, and an alias has rows of its own. A pattern would
+    also price models that nobody has looked at yet, at another model's price: an unknown model is refused instead.
+    """
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -28,6 +32,20 @@ class Price(models.Model):
     cache_write_5m = _usd_per_million()
     cache_write_1h = _usd_per_million()
     cache_read = _usd_per_million()
+    geo_us_multiplier = models.DecimalField(
+        "multiplier in the US",
+        max_digits=6,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="For calls that must be answered in the US, on all tokens; empty: the model allows none.",
+    )
+    batch_multiplier = models.DecimalField(
+        max_digits=6,
+        decimal_places=4,
+        default=Decimal("0.5"),
+        help_text="For calls in a batch, on every kind of token.",
+    )
     max_output = models.PositiveIntegerField(help_text="The most output tokens the model gives.")
     context_window = models.PositiveIntegerField()
     thinking = models.CharField(max_length=40, blank=True)
@@ -47,6 +65,11 @@ class Price(models.Model):
                     input__gte=0, output__gte=0, cache_write_5m__gte=0, cache_write_1h__gte=0, cache_read__gte=0
                 ),
                 name="observability_price_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(geo_us_multiplier__gt=0, batch_multiplier__gt=0)
+                | Q(geo_us_multiplier__isnull=True, batch_multiplier__gt=0),
+                name="observability_price_multipliers_positive",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["active", "legacy", "deprecated", "retired"]),

@@ -1,10 +1,10 @@
 from django.db import models
 from django.db.models import Q
 
-from observability.models.deliveries import Delivery
+from observability.models.deliveries import LangfuseDelivery
 
 
-class Score(Delivery):
+class Score(LangfuseDelivery):
     """A judgement on a trace. The id is chosen by the caller: the same id again replaces the value."""
 
     class DataType(models.TextChoices):
@@ -20,9 +20,9 @@ class Score(Delivery):
     comment = models.TextField(blank=True)
     timestamp = models.DateTimeField(help_text="When it was given first; Langfuse keeps the first one anyway.")
 
-    class Meta(Delivery.Meta):
+    class Meta(LangfuseDelivery.Meta):
         constraints = [
-            *Delivery.Meta.constraints,
+            *LangfuseDelivery.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(data_type__in=["NUMERIC", "BOOLEAN", "CATEGORICAL"]),
                 name="observability_score_data_type_known",

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
@@ -52,6 +52,8 @@ class ModelPrice:
     cache_write_5m: Decimal
     cache_write_1h: Decimal
     cache_read: Decimal
+    geo_us_multiplier: Decimal | None
+    batch_multiplier: Decimal
     max_output: int
     context_window: int
     thinking: str
@@ -72,8 +74,11 @@ def price_find(*, model: str, at: datetime, prompt_tokens: int) -> ModelPrice:
     return max(_tiers(model=model, at=at, prompt_tokens=prompt_tokens), key=lambda tier: tier.above_tokens)
 
 
-def cost_of_usage(*, model: str, usage: TokenUsage, at: datetime) -> Decimal:
-    """The cost of one call in USD, twelve decimals. Raises PriceUnknown."""
+def cost_of_usage(*, model: str, usage: TokenUsage, at: datetime, geo: str = "", batch: bool = False) -> Decimal:
+    """The cost of one call in USD, twelve decimals. Raises PriceUnknown.
+
+    `geo` is Claude's `inference_geo`: "us", or "global" and "" for anywhere; `batch`: called in a batch.
+    """
     price = price_find(model=model, at=at, prompt_tokens=usage.prompt)
     return _usd(
         (usage.input, price.input),
@@ -81,7 +86,16 @@ def cost_of_usage(*, model: str, usage: TokenUsage, at: datetime) -> Decimal:
         (usage.cache_write_1h, price.cache_write_1h),
         (usage.cache_read, price.cache_read),
         (usage.output, price.output),
+        times=_geo_multiplier(price, geo) * (price.batch_multiplier if batch else 1),
     )
+
+
+def _geo_multiplier(price: ModelPrice, geo: str) -> Decimal:
+    if geo in ("", "global"):
+        return Decimal(1)
+    if geo != "us" or price.geo_us_multiplier is None:
+        raise PriceUnknown(f"There is no price for the model {price.model!r} with the inference geo {geo!r}.")
+    return price.geo_us_multiplier
 
 
 def cost_upper_bound(*, model: str, prompt_tokens: int, max_tokens: int, at: datetime) -> Decimal:
@@ -121,10 +135,10 @@ def _tiers(*, model: str, at: datetime, prompt_tokens: int) -> list[ModelPrice]:
     return list(newest.values())
 
 
-def _usd(*parts: tuple[int, Decimal]) -> Decimal:
+def _usd(*parts: tuple[int, Decimal], times: Decimal = Decimal(1)) -> Decimal:
     with localcontext() as context:
         context.prec = 60
-        exact = sum((tokens * price for tokens, price in parts), Decimal(0)).scaleb(-6)
+        exact = sum((tokens * price for tokens, price in parts), Decimal(0)).scaleb(-6) * times
         return exact.quantize(TWELVE_DECIMALS, rounding=ROUND_HALF_EVEN)
 
 
@@ -157,8 +171,13 @@ def prices_seed(*, using: str, apps: Apps = installed_apps, **_signal: Any) -> N
 
 
 def _seed_rows() -> Iterator[dict[str, Any]]:
-    for entry in json.loads(SEED.read_text())["models"]:
-        names, tiers = [entry["model"], *entry.pop("aliases", [])], entry.pop("tiers", [])
-        for name in names:
-            for tier in [{"above_tokens": 0}, *tiers]:
-                yield entry | tier | {"model": name}
+    return price_rows(json.loads(SEED.read_text())["models"])
+
+
+def price_rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows that entries of a price list stand for: one for each name of the model and each of its tiers."""
+    for entry in entries:
+        shared = {name: value for name, value in entry.items() if name not in ("aliases", "tiers")}
+        for name in [entry["model"], *entry.get("aliases", [])]:
+            for tier in [{"above_tokens": 0}, *entry.get("tiers", [])]:
+                yield shared | tier | {"model": name}

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from observability.models import Alert, AuditEntry, Price, Score, Trace
-from teams.admin.base import ReadOnlyAdmin, TeamScopedAdmin
+from observability.models import Alert, AuditEntry, ManagedPrompt, Score, Trace
+from teams.admin.base import ReadOnlyAdmin
 from teams.site import request_principal
 
 DELIVERY_COLOURS = {"pending": "info", "claimed": "info", "delivered": "success", "failed": "danger"}
@@ -78,11 +78,10 @@ class ScoreAdmin(ReadOnlyAdmin):
         return score.state
 
 
-@admin.register(Price)
-class PriceAdmin(TeamScopedAdmin):
-    """USD per million tokens. A new price is a new row from its date on: what was charged stays as it was."""
+@admin.register(ManagedPrompt)
+class ManagedPromptAdmin(ReadOnlyAdmin):
+    """The text from Langfuse that is in use; the last error is why a newer one is not."""
 
-    list_display = ["model", "effective_from", "above_tokens", "input", "output", "cache_read", "status", "retires_on"]
-    list_filter = ["status"]
-    search_fields = ["model"]
-    search_help_text = "Searches models."
+    lead_may = frozenset()
+    list_display = ["name", "label", "version", "fetched_at", "checked_at", "last_error"]
+    ordering = ["name"]

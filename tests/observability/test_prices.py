@@ -2,9 +2,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps as installed_apps
+from django.db import IntegrityError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
@@ -49,9 +52,53 @@ def test_each_model_costs_what_its_price_says(entry: dict[str, Any]) -> None:
     assert cost_of_usage(model=entry["model"], usage=usage, at=from_then_on) == Decimal(entry["output"])
 
 
-def test_the_worked_example_of_sonnet_5_5_comes_out_to_the_last_digit() -> None:
-    usage = TokenUsage(input=120, cache_write_5m=300, cache_write_1h=500, cache_read=4000, output=350, thinking=200)
-    assert cost_of_usage(model="claude-sonnet-5-5", usage=usage, at=NOW) == Decimal("0.006890000000")
+WORKED = TokenUsage(input=120, cache_write_5m=300, cache_write_1h=500, cache_read=4000, output=350, thinking=200)
+
+
+@pytest.mark.parametrize(
+    ("how", "usd"),
+    [
+        ({}, "0.006890000000"),
+        ({"geo": "global"}, "0.006890000000"),
+        ({"geo": "us"}, "0.007579000000"),
+        ({"batch": True}, "0.003445000000"),
+        ({"geo": "us", "batch": True}, "0.003789500000"),
+    ],
+)
+def test_the_worked_example_of_sonnet_5_5_comes_out_to_the_last_digit(how: dict[str, Any], usd: str) -> None:
+    assert cost_of_usage(model="claude-sonnet-5-5", usage=WORKED, at=NOW, **how) == Decimal(usd)
+
+
+@pytest.mark.parametrize(
+    ("model", "geo"),
+    [("claude-sonnet-4-5", "us"), ("claude-haiku-4-5-20251001", "us"), ("claude-sonnet-5-5", "eu")],
+)
+def test_a_place_that_has_no_price_is_refused(model: str, geo: str) -> None:
+    with pytest.raises(PriceUnknown, match=f"{model}.*{geo}"):
+        cost_of_usage(model=model, usage=WORKED, at=NOW, geo=geo)
+
+
+def test_every_model_since_4_6_and_none_before_may_be_told_to_answer_in_the_us() -> None:
+    without = set(Price.objects.filter(geo_us_multiplier=None).values_list("model", flat=True))
+    dated = {"claude-opus-4-5-20251101", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"}
+    assert without == dated | {name.rsplit("-", 1)[0] for name in dated}
+    others = Price.objects.exclude(geo_us_multiplier=None)
+    assert set(others.values_list("geo_us_multiplier", "batch_multiplier")) == {(Decimal("1.1"), Decimal("0.5"))}
+
+
+def test_rows_from_before_the_multipliers_get_them_and_keep_their_prices() -> None:
+    Price.objects.update(geo_us_multiplier=None)
+    Price.objects.filter(model="claude-opus-5-5").update(input=Decimal(7))
+    migration = import_module("observability.migrations.0006_price_multipliers")
+    migration.multipliers_fill(installed_apps, connection.schema_editor())
+    test_every_model_since_4_6_and_none_before_may_be_told_to_answer_in_the_us()
+    assert Price.objects.get(model="claude-opus-5-5").input == Decimal(7)
+
+
+@pytest.mark.parametrize("column", ["geo_us_multiplier", "batch_multiplier"])
+def test_a_multiplier_of_nothing_cannot_be_stored(column: str) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Price.objects.filter(model="claude-opus-5-5").update(**{column: 0})
 
 
 def test_the_cache_read_price_of_sonnet_5_5_fell_on_7_october() -> None:
