@@ -6,9 +6,12 @@ Only this package imports langfuse and opentelemetry, and only inside functions:
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from django.conf import settings
@@ -21,7 +24,11 @@ TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
 
 class LangfuseUnavailable(Exception):  # a state of the world, not a mistake
-    """Langfuse is down, slow, or refused the call; the message says which."""
+    """Langfuse is down, slow, busy, answers rubbish or refused the call; the message says which."""
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(0)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class LangfuseConfig:
 
 
 def langfuse_configured() -> bool:
-    return bool(settings.LANGFUSE_PUBLIC_KEY and settings.LANGFUSE_SECRET_KEY)
+    return bool(settings.ENABLE_LANGFUSE and settings.LANGFUSE_PUBLIC_KEY and settings.LANGFUSE_SECRET_KEY)
 
 
 def langfuse_config() -> LangfuseConfig:
@@ -51,6 +58,37 @@ def langfuse_http() -> httpx.Client:
 def langfuse_api() -> LangfuseAPI:
     """Langfuse's own API client. Give each call `request_options={"max_retries": 0}`: we try again ourselves."""
     return _api(langfuse_config())
+
+
+@contextmanager
+def langfuse_asked() -> Iterator[None]:
+    """Around a call of Langfuse's API client: whatever goes wrong is LangfuseUnavailable."""
+    from langfuse.api.core import ApiError  # noqa: PLC0415  # see the module's docstring
+
+    try:
+        yield
+    except httpx.HTTPError as unreachable:
+        raise LangfuseUnavailable(trouble_told(unreachable)) from unreachable
+    except ApiError as refused:
+        raise LangfuseUnavailable(
+            answer_told(refused.status_code, refused.body), retry_after=retry_after_of(refused.headers)
+        ) from refused
+    except ValueError as rubbish:  # bytes that are no text, or JSON of another shape
+        raise LangfuseUnavailable(f"not an answer of Langfuse: {trouble_told(rubbish)}") from rubbish
+
+
+def answer_told(status: int | None, body: Any) -> str:
+    return f"HTTP {status}: {str(body)[:500]}".replace("\x00", "\ufffd")  # PostgreSQL keeps no NUL
+
+
+def trouble_told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:500]}".replace("\x00", "\ufffd")
+
+
+def retry_after_of(headers: Mapping[str, str] | None) -> timedelta:
+    """How long the server asks to be left alone, a day at most; nothing when it does not say it in seconds."""
+    seconds = next((value for name, value in (headers or {}).items() if name.lower() == "retry-after"), "")
+    return timedelta(seconds=min(int(seconds), 86_400)) if seconds.isascii() and seconds.isdigit() else timedelta(0)
 
 
 @lru_cache(maxsize=1)

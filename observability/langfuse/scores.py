@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, cast
 
-import httpx
-
-from observability.langfuse.client import langfuse_api, langfuse_config
+from observability.langfuse.client import (
+    LangfuseUnavailable,
+    answer_told,
+    langfuse_api,
+    langfuse_asked,
+    langfuse_config,
+)
 
 if TYPE_CHECKING:
     from langfuse.api import CreateScoreRequest
     from langfuse.api.core import ApiError
+
+PAGE = 100  # scores; Langfuse's own limit
 
 _takes_lists: dict[str, bool] = {}  # by base URL, learnt from the answers; a server that is upgraded is noticed
 
@@ -27,21 +35,26 @@ class _ListRefused(Exception):  # an answer, not a mistake
     """The server is older than 4.59 and wants one object."""
 
 
-class _Postponed(Exception):  # an answer, not a mistake
-    """Down, slow, busy, or our keys or address are wrong."""
-
-
 class _Rejected(Exception):  # an answer, not a mistake
     """Something in the request is bad."""
 
 
-def scores_send(scores: Sequence[CreateScoreRequest]) -> tuple[dict[str, ScoreSent], str]:
-    """What became of each score, by its id, and the last error. Each needs an id and a timestamp of its own."""
+@dataclass(frozen=True, slots=True)
+class ScoresSending:
+    """What became of each score, by its id, the last error, and how long Langfuse wants to be left alone."""
+
+    sent: Mapping[str, ScoreSent]
+    error: str = ""
+    retry_after: timedelta = timedelta(0)
+
+
+def scores_send(scores: Sequence[CreateScoreRequest]) -> ScoresSending:
+    """Send scores, each with an id and a timestamp of its own. Never raises for what the network or Langfuse does."""
     sent: dict[str, ScoreSent] = {}
-    error = ""
+    error, retry_after = "", timedelta(0)
     try:
-        if len(scores) > 1 and _lists_are_taken() and _all_taken(scores):
-            return {str(score.id): ScoreSent.TAKEN for score in scores}, ""
+        if len(scores) > 1 and lists_are_taken() and _all_taken(scores):
+            return ScoresSending({str(score.id): ScoreSent.TAKEN for score in scores})
         # One by one: an old server, or a list with bad ones in it (the answer names none of them).
         for score in scores:
             try:
@@ -49,12 +62,28 @@ def scores_send(scores: Sequence[CreateScoreRequest]) -> tuple[dict[str, ScoreSe
                 sent[str(score.id)] = ScoreSent.TAKEN
             except _Rejected as refused:
                 sent[str(score.id)], error = ScoreSent.REJECTED, str(refused)
-    except _Postponed as trouble:
-        error = str(trouble)
-    return {str(score.id): sent.get(str(score.id), ScoreSent.POSTPONED) for score in scores}, error
+    except LangfuseUnavailable as trouble:
+        error, retry_after = str(trouble), trouble.retry_after
+    known = {str(score.id): sent.get(str(score.id), ScoreSent.POSTPONED) for score in scores}
+    return ScoresSending(known, error, retry_after)
 
 
-def _lists_are_taken() -> bool:
+def scores_stored(trace_ids: Sequence[str]) -> dict[str, float | str | bool]:
+    """The values that Langfuse shows of all scores of these traces, by score id. Raises LangfuseUnavailable."""
+    stored: dict[str, float | str | bool] = {}
+    cursor: str | None = None
+    while True:
+        with langfuse_asked():
+            page = langfuse_api().scores.get_many(
+                trace_id=",".join(trace_ids), limit=PAGE, cursor=cursor, request_options={"max_retries": 0}
+            )
+        stored |= {one.id: one.value for one in page.data}
+        cursor = page.meta.cursor
+        if not cursor:
+            return stored
+
+
+def lists_are_taken() -> bool:
     return _takes_lists.get(langfuse_config().base_url, True)
 
 
@@ -69,7 +98,7 @@ def _all_taken(scores: Sequence[CreateScoreRequest]) -> bool:
 def _send_one(score: CreateScoreRequest) -> None:
     """Send one score in the form the server is known to take, and in the other one if it refuses that."""
     forms: list[CreateScoreRequest | list[CreateScoreRequest]] = [[score], score]
-    if not _lists_are_taken():
+    if not lists_are_taken():
         forms.reverse()
     try:
         _post(forms[0])
@@ -90,22 +119,21 @@ def _post(payload: CreateScoreRequest | list[CreateScoreRequest]) -> None:
     from langfuse.api.scores.types import CreateScoreBatchResults  # noqa: PLC0415  # as above
 
     is_list = isinstance(payload, list)
-    try:
-        # The client sends a bare object as it is, though its type hints know only lists.
-        answer = langfuse_api().scores.create(request=cast("Any", payload), request_options={"max_retries": 0})
-    except httpx.HTTPError as unreachable:
-        raise _Postponed(f"{type(unreachable).__name__}: {unreachable}") from unreachable
-    except ApiError as refused:
-        raise _judged(refused, is_list=is_list) from refused
+    with langfuse_asked():
+        try:
+            # The client sends a bare object as it is, though its type hints know only lists.
+            answer = langfuse_api().scores.create(request=cast("Any", payload), request_options={"max_retries": 0})
+        except ApiError as refused:
+            if refused.status_code not in (400, 413):
+                raise
+            raise _judged(refused, is_list=is_list) from refused
     _takes_lists[langfuse_config().base_url] = is_list
     if isinstance(answer, CreateScoreBatchResults) and answer.rejected:
         raise _Rejected("; ".join(map(str, answer.errors or [])))
 
 
 def _judged(refused: ApiError, *, is_list: bool) -> Exception:
-    told = f"HTTP {refused.status_code}: {refused.body}"
-    if refused.status_code not in (400, 413, 422):
-        return _Postponed(told)
+    told = answer_told(refused.status_code, refused.body)
     if is_list and _wants_object(refused):
         _takes_lists[langfuse_config().base_url] = False
         return _ListRefused(told)

@@ -7,7 +7,7 @@ and nothing is read from a clock. Pure: no database, no network, no settings.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -30,6 +30,8 @@ class ObservationPayload(TypedDict):
     usage: dict[str, int]
     cost: dict[str, str]
     metadata: dict[str, Any]
+    prompt_name: NotRequired[str]  # rows of earlier versions have neither
+    prompt_version: NotRequired[int | None]
 
 
 class TracePayload(TypedDict):
@@ -41,6 +43,7 @@ class TracePayload(TypedDict):
     tags: list[str]
     metadata: dict[str, Any]
     environment: str
+    release: NotRequired[str]  # rows of earlier versions have none
     observations: list[ObservationPayload]
 
 
@@ -53,7 +56,8 @@ def spans_of(trace_id: str, payload: TracePayload) -> list[ReadableSpan]:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415  # as above
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags  # noqa: PLC0415  # as above
 
-    resource = Resource({"service.name": "text2sql", Names.ENVIRONMENT: payload["environment"]})
+    release = {Names.RELEASE: payload["release"]} if payload.get("release") else {}
+    resource = Resource({"service.name": "text2sql", Names.ENVIRONMENT: payload["environment"], **release})
     scope = InstrumentationScope("langfuse-sdk", langfuse.__version__)
     on_every_span = {
         Names.TRACE_NAME: payload["name"],
@@ -61,7 +65,7 @@ def spans_of(trace_id: str, payload: TracePayload) -> list[ReadableSpan]:
         Names.TRACE_SESSION_ID: payload["session_id"],
         Names.TRACE_TAGS: payload["tags"],
     }
-    on_every_span = {name: value for name, value in on_every_span.items() if value}
+    on_every_span = {name: value for name, value in on_every_span.items() if value} | release
 
     def context(span_id: str) -> SpanContext:
         return SpanContext(
@@ -104,7 +108,7 @@ def _attributes(one: ObservationPayload, trace_metadata: dict[str, Any]) -> dict
     if one["type"] != "generation":
         return create_span_attributes(**common)
     first_token = one["completion_started_ms"]
-    return create_generation_attributes(
+    return _prompt_link(one) | create_generation_attributes(
         **common,
         model=one["model"],
         model_parameters=one["model_parameters"] or None,
@@ -113,3 +117,10 @@ def _attributes(one: ObservationPayload, trace_metadata: dict[str, Any]) -> dict
         # Floats only here, on the wire: Langfuse stores a Decimal as 0.
         cost_details={name: float(usd) for name, usd in one["cost"].items()},
     )
+
+
+def _prompt_link(one: ObservationPayload) -> dict[str, Any]:
+    from langfuse import LangfuseOtelSpanAttributes as Names  # noqa: PLC0415  # see spans_of
+
+    name, version = one.get("prompt_name"), one.get("prompt_version")
+    return {Names.OBSERVATION_PROMPT_NAME: name, Names.OBSERVATION_PROMPT_VERSION: version} if name and version else {}

@@ -1,6 +1,7 @@
 """One line for the start block: is Langfuse on, where, and does it answer?"""
 
 import httpx
+from django.conf import settings
 
 from observability.langfuse.client import langfuse_config, langfuse_configured
 
@@ -9,6 +10,8 @@ TIMEOUT = httpx.Timeout(1.5)  # to connect and to read: three seconds at most
 
 def langfuse_status_line() -> str:
     """Whether traces go to Langfuse, for people. Asks Langfuse for up to 3 s and never raises."""
+    if not settings.ENABLE_LANGFUSE:
+        return "LangFuse observability disabled by ENABLE_LANGFUSE"
     if not langfuse_configured():
         return "LangFuse observability disabled: set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
     config = langfuse_config()

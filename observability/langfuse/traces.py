@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from observability.langfuse.client import LangfuseUnavailable, langfuse_api, langfuse_config, langfuse_http
+from observability.langfuse.client import (
+    answer_told,
+    langfuse_api,
+    langfuse_asked,
+    langfuse_config,
+    langfuse_http,
+    retry_after_of,
+    trouble_told,
+)
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -26,7 +34,7 @@ class Sent(Enum):
     TAKEN = auto()
     REJECTED = auto()  # something in this batch is bad: the same batch would be rejected again
     NOT_TAKEN = auto()  # surely not stored: refused, busy, or our keys or address are wrong
-    UNKNOWN = auto()  # timed out, cut, or failed inside: it may be stored
+    UNKNOWN = auto()  # timed out, cut, failed inside, or answered by something else: it may be stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +67,36 @@ def spans_send(spans: Sequence[ReadableSpan]) -> Sending:
             },
         )
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as never_left:
-        return Sending(Sent.NOT_TAKEN, _told(never_left))
+        return Sending(Sent.NOT_TAKEN, trouble_told(never_left))
     except httpx.HTTPError as unclear:
-        return Sending(Sent.UNKNOWN, _told(unclear))
+        return Sending(Sent.UNKNOWN, trouble_told(unclear))
     return _judged(answer)
 
 
 def _judged(answer: httpx.Response) -> Sending:
-    error = f"HTTP {answer.status_code}: {answer.text[:500]}"
+    error, retry_after = answer_told(answer.status_code, answer.text), retry_after_of(answer.headers)
     match answer.status_code:
-        case code if 200 <= code < 300:
+        case code if 200 <= code < 300 and _is_langfuse(answer):
             return Sending(Sent.TAKEN)
-        case 400 | 413 | 422:
+        case 400 | 413:
             return Sending(Sent.REJECTED, error)
         case 429 | 503:
-            return Sending(Sent.NOT_TAKEN, error, _retry_after(answer))
-        case code if code >= 500:
-            return Sending(Sent.UNKNOWN, error, _retry_after(answer))
+            return Sending(Sent.NOT_TAKEN, error, retry_after)
+        case code if 200 <= code < 300 or code >= 500:
+            return Sending(Sent.UNKNOWN, error, retry_after)
         case _:
-            return Sending(Sent.NOT_TAKEN, error)
+            return Sending(Sent.NOT_TAKEN, error, retry_after)
 
 
-def _retry_after(answer: httpx.Response) -> timedelta:
-    seconds = answer.headers.get("retry-after", "")
-    return timedelta(seconds=min(int(seconds), 86_400)) if seconds.isascii() and seconds.isdigit() else timedelta(0)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _is_langfuse(answer: httpx.Response) -> bool:
+    """An OTLP answer is a JSON object, protobuf or empty; anything else was said by something in between."""
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+    if not answer.content or kind == "application/x-protobuf":
+        return True
+    try:
+        return kind == "application/json" and isinstance(answer.json(), dict)
+    except ValueError:
+        return False
 
 
 def observations_stored(trace_ids: Sequence[str], *, starts_at: datetime, ends_at: datetime) -> set[tuple[str, str]]:
@@ -102,12 +112,10 @@ def observations_stored(trace_ids: Sequence[str], *, starts_at: datetime, ends_a
 
 
 def _stored_of(trace_ids: Sequence[str], starts_at: datetime, ends_at: datetime) -> Iterable[tuple[str, str]]:
-    from langfuse.api.core import ApiError  # noqa: PLC0415  # only an exporting process pays for this import
-
     wanted = [{"column": "traceId", "type": "stringOptions", "operator": "any of", "value": list(trace_ids)}]
     cursor: str | None = None
     while True:
-        try:
+        with langfuse_asked():
             page = langfuse_api().observations.get_many(
                 fields="core",
                 filter=json.dumps(wanted, separators=(",", ":")),
@@ -117,10 +125,6 @@ def _stored_of(trace_ids: Sequence[str], starts_at: datetime, ends_at: datetime)
                 cursor=cursor,
                 request_options={"max_retries": 0},
             )
-        except httpx.HTTPError as error:
-            raise LangfuseUnavailable(_told(error)) from error
-        except ApiError as error:
-            raise LangfuseUnavailable(f"HTTP {error.status_code}: {error.body}") from error
         yield from ((one.trace_id, one.id) for one in page.data if one.trace_id)
         cursor = page.meta.cursor
         if not cursor:

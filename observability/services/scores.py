@@ -7,6 +7,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
@@ -14,7 +15,9 @@ from django.utils import timezone
 
 from observability.langfuse.client import langfuse_configured
 from observability.langfuse.scores import ScoreSent, scores_send
-from observability.models import Score
+from observability.masking import mask
+from observability.models import Channel, Score
+from observability.services.channels import channel_is_open, channel_succeeded, channel_take, channel_troubled
 from observability.services.deliveries import LEASE, SENDING, ExportOutcome, connection_release
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def score_record(
     """
     if not langfuse_configured():
         return None
-    given = {"value": value, "comment": comment.replace("\x00", "\ufffd")}
+    given = {"value": value, "comment": mask(comment.replace("\x00", "\ufffd"))}
     pending = {
         "state": Score.State.PENDING,
         "tries": 0,
@@ -52,6 +55,8 @@ def score_record(
         # While an older value is on its way the new one waits for the end of that lease, so that it arrives last.
         "next_try_at": Greatest(Value(timezone.now()), F("claimed_until")),
         "claimed_until": None,
+        "confirmed_at": None,
+        "losses": 0,
     }
     score, _ = Score.objects.select_for_update().update_or_create(
         id=score_id,
@@ -74,32 +79,38 @@ def scores_export(*, limit: int = 200) -> ExportOutcome:
     """
     if not langfuse_configured():
         return ExportOutcome()
+    if not channel_is_open(Channel.Name.API):
+        return ExportOutcome()
     scores = Score.objects.claim(limit=limit, lease=LEASE)
     outcome, ends = ExportOutcome(claimed=len(scores)), time.monotonic() + SENDING
     for first in range(0, len(scores), BATCH):
-        batch = scores[first : first + BATCH]
-        if outcome.postponed or time.monotonic() > ends:
-            _postponed(batch, outcome, outcome.error or "no time left in this run")
-        else:
-            _send(batch, outcome)
+        taken_at = channel_take(Channel.Name.API) if time.monotonic() < ends and not outcome.postponed else None
+        if taken_at is None:
+            Score.objects.release(scores[first:])
+            outcome.postponed += len(scores[first:])
+            break
+        _send(scores[first : first + BATCH], outcome, taken_at)
     return outcome
 
 
-def _send(batch: list[Score], outcome: ExportOutcome) -> None:
+def _send(batch: list[Score], outcome: ExportOutcome, taken_at: datetime) -> None:
     requests = [_request(score) for score in batch]
     connection_release()
-    sent, error = scores_send(requests)
-    by_outcome = {kind: [score for score in batch if sent[score.pk] is kind] for kind in ScoreSent}
+    sending = scores_send(requests)
+    by_outcome = {kind: [score for score in batch if sending.sent[score.pk] is kind] for kind in ScoreSent}
     Score.objects.note_delivered(by_outcome[ScoreSent.TAKEN])
     outcome.delivered += len(by_outcome[ScoreSent.TAKEN])
     if rejected := by_outcome[ScoreSent.REJECTED]:
-        logger.error("Langfuse rejects %d scores: %s", len(rejected), error)
-        Score.objects.note_failed(rejected, error=error)
+        logger.error("Langfuse rejects %d scores: %s", len(rejected), sending.error)
+        Score.objects.note_failed(rejected, error=sending.error)
         outcome.failed += len(rejected)
-        outcome.error = error
+        outcome.error = sending.error
     if waiting := by_outcome[ScoreSent.POSTPONED]:
-        logger.warning("%d scores wait for Langfuse: %s", len(waiting), error)
-        _postponed(waiting, outcome, error)
+        logger.warning("%d scores wait for Langfuse: %s", len(waiting), sending.error)
+        channel_troubled(Channel.Name.API, sending.error, retry_after=sending.retry_after)
+        _postponed(waiting, outcome, sending.error)
+    else:
+        channel_succeeded(Channel.Name.API, taken_at)
 
 
 def _postponed(scores: list[Score], outcome: ExportOutcome, error: str) -> None:
@@ -118,5 +129,6 @@ def _request(score: Score) -> CreateScoreRequest:
         value=score.value,
         data_type=ScoreDataType(score.data_type),
         comment=score.comment or None,
+        environment=settings.LANGFUSE_ENVIRONMENT,
         timestamp=score.timestamp,
     )

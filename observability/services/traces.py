@@ -8,16 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
+from django.db import connection
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_configured
 from observability.langfuse.spans import ObservationPayload, TracePayload, spans_of
-from observability.langfuse.traces import Sending, Sent, observations_stored, spans_send
-from observability.models import Trace
+from observability.langfuse.traces import Sending, Sent, spans_send
+from observability.masking import mask, mask_label, mask_labels
+from observability.models import Channel, Trace
+from observability.services.channels import channel_is_open, channel_succeeded, channel_take, channel_troubled
 from observability.services.deliveries import LEASE, SENDING, ExportOutcome, connection_release
 from observability.services.prices import TokenUsage
+from observability.services.sightings import spans_seen
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -51,6 +56,9 @@ class ObservationRecord:
     usage: Mapping[str, int] = field(default_factory=dict)
     cost: Mapping[str, Decimal] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # The prompt of Langfuse's that a generation was made with; empty for one of our own.
+    prompt_name: str = ""
+    prompt_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,18 +109,39 @@ def trace_record(record: TraceRecord) -> Trace | None:
         started_at=record.observations[0].started_at,
         payload=payload,
     )
-    Trace.objects.bulk_create([trace], ignore_conflicts=True)
-    return Trace.objects.get(trace_id=trace.trace_id)
+    return trace if _insert(trace) else Trace.objects.get(trace_id=trace.trace_id)
+
+
+def _insert(trace: Trace) -> bool:
+    """Write the row, as bulk_create with ignore_conflicts does; whether it was written is what that does not tell."""
+    values = [field.get_db_prep_save(field.pre_save(trace, add=True), connection) for field in _fields()]
+    with connection.cursor() as cursor:
+        cursor.execute(_insertion(), values)
+        trace._state.adding, trace._state.db = False, connection.alias
+        return bool(cursor.rowcount == 1)
+
+
+@cache
+def _insertion() -> str:
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in _fields())
+    places = ", ".join("%s" for _ in _fields())
+    table = connection.ops.quote_name(Trace._meta.db_table)
+    return f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608  # names of the model
+
+
+def _fields() -> Sequence[Any]:
+    return Trace._meta.concrete_fields
 
 
 def _payload(record: TraceRecord) -> TracePayload:
     return {
         "name": _short(record.name),
         "user_id": _short(record.user_id),
-        "session_id": _short(record.session_id),
-        "tags": [_short(tag) for tag in record.tags],
-        "metadata": _short_values(record.metadata),
+        "session_id": _label(record.session_id),
+        "tags": [_label(tag) for tag in record.tags],
+        "metadata": _metadata(record.metadata),
         "environment": settings.LANGFUSE_ENVIRONMENT,
+        "release": _short(settings.LANGFUSE_RELEASE),
         "observations": [_observation(record.seed, one) for one in record.observations],
     }
 
@@ -123,6 +152,7 @@ def _observation(seed: str, one: ObservationRecord) -> ObservationPayload:
         # Langfuse guesses what is missing: it counts tokens itself, and takes a cost without `total` as 0.
         usage = usage or {"input": 0, "output": 0}
         cost.setdefault("total", sum(cost.values(), Decimal(0)))
+    status_message, told_in, told_out = mask([_storable(text) for text in (one.status_message, one.input, one.output)])
     return {
         "id": span_id_for(seed, one.key),
         "parent_id": None if one.parent is None else span_id_for(seed, one.parent),
@@ -132,14 +162,16 @@ def _observation(seed: str, one: ObservationRecord) -> ObservationPayload:
         "ended_ms": max(_ms(one.ended_at), _ms(one.started_at)),
         "completion_started_ms": None if one.completion_started_at is None else _ms(one.completion_started_at),
         "level": one.level,
-        "status_message": _storable(one.status_message),
-        "input": _storable(one.input),
-        "output": _storable(one.output),
+        "status_message": status_message,
+        "input": told_in,
+        "output": told_out,
         "model": one.model,
         "model_parameters": _storable(one.model_parameters),
         "usage": usage,
         "cost": {name: str(usd) for name, usd in cost.items()},
-        "metadata": _short_values(one.metadata),
+        "metadata": _metadata(one.metadata),
+        "prompt_name": one.prompt_name,
+        "prompt_version": one.prompt_version,
     }
 
 
@@ -155,10 +187,14 @@ def _short(text: str) -> str:
     return f"{text[: LONGEST - 17]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _short_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        _short(key): _short(value) if isinstance(value, str) else _storable(value) for key, value in values.items()
-    }
+def _label(text: str) -> str:
+    # Masked before it is shortened: the hash of a card number would tell the number.
+    return _short(mask_label(_storable(text)))
+
+
+def _metadata(values: Mapping[str, Any]) -> dict[str, Any]:
+    labels = mask_labels({name: _storable(value) for name, value in values.items()})
+    return {_short(name): _short(label) if isinstance(label, str) else label for name, label in labels.items()}
 
 
 def _storable(value: Any) -> Any:
@@ -170,6 +206,8 @@ def _storable(value: Any) -> Any:
         case None | bool() | int():
             return value
         case str():
+            if value.isascii() and "\x00" not in value:
+                return value
             return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
         case float():
             return value if math.isfinite(value) else str(value)
@@ -188,6 +226,8 @@ def traces_export(*, limit: int = 200) -> ExportOutcome:
     stored twice counts twice until Langfuse merges it, which has no upper bound.
     """
     if not langfuse_configured():
+        return ExportOutcome()
+    if not channel_is_open(Channel.Name.INGESTION):
         return ExportOutcome()
     traces = Trace.objects.claim(limit=limit, lease=LEASE)
     if not traces:
@@ -216,11 +256,16 @@ class _Export:
         batches = list(_batches(parcels))[::-1]
         while batches:
             batch = batches.pop()
-            if time.monotonic() > self.ends:
-                self._postpone([batch, *batches], Sending(Sent.NOT_TAKEN, "no time left in this run"))
+            taken_at = channel_take(Channel.Name.INGESTION) if time.monotonic() < self.ends else None
+            if taken_at is None:
+                self._release([parcel.trace for some in [batch, *batches] for parcel in some])
                 break
             connection_release()
             sending = spans_send([span for parcel in batch for span in parcel.spans])
+            if sending.sent in (Sent.TAKEN, Sent.REJECTED):
+                channel_succeeded(Channel.Name.INGESTION, taken_at)
+            else:
+                channel_troubled(Channel.Name.INGESTION, sending.error, retry_after=sending.retry_after)
             rows = [parcel.trace for parcel in batch]
             match sending.sent:
                 case Sent.TAKEN:
@@ -230,8 +275,9 @@ class _Export:
                 case Sent.REJECTED:
                     self._failed(rows, sending.error)
                 case _:
-                    self._postpone([batch], sending)
-                    self._postpone(batches, Sending(Sent.NOT_TAKEN, sending.error, sending.retry_after))
+                    self._postpone(rows, sending)
+                    # Not tried, not punished: they come before these when the channel opens again.
+                    self._release([parcel.trace for some in batches for parcel in some])
                     break
         return self.outcome
 
@@ -249,17 +295,16 @@ class _Export:
         doubtful = [parcel for parcel in parcels if parcel.trace.maybe_sent]
         if not doubtful:
             return parcels
-        starts = [span.start_time or 0 for parcel in doubtful for span in parcel.spans]
-        connection_release()
+        certain = [parcel for parcel in parcels if not parcel.trace.maybe_sent]
+        rows = [parcel.trace for parcel in doubtful]
         try:
-            stored = observations_stored(
-                [parcel.trace.trace_id for parcel in doubtful],
-                starts_at=datetime.fromtimestamp(min(starts) // 1_000_000_000, UTC),
-                ends_at=datetime.fromtimestamp(max(starts) // 1_000_000_000 + 1, UTC),
-            )
+            stored = spans_seen(rows)
         except LangfuseUnavailable as trouble:
-            self._note_postponed([parcel.trace for parcel in doubtful], str(trouble))
-            return [parcel for parcel in parcels if not parcel.trace.maybe_sent]
+            self._note_postponed(rows, str(trouble))
+            return certain
+        if stored is None:
+            self._release(rows)
+            return certain
         for parcel in doubtful:
             parcel.spans = [
                 span
@@ -279,10 +324,14 @@ class _Export:
         self.outcome.failed += len(rows)
         self.outcome.error = error
 
-    def _postpone(self, batches: list[list[_Parcel]], sending: Sending) -> None:
+    def _release(self, rows: list[Trace]) -> None:
+        Trace.objects.release(rows)
+        self.outcome.postponed += len(rows)
+
+    def _postpone(self, rows: list[Trace], sending: Sending) -> None:
         unknown = sending.sent is Sent.UNKNOWN
         self._note_postponed(
-            [parcel.trace for batch in batches for parcel in batch],
+            rows,
             sending.error,
             maybe_sent=unknown,
             at_least=max(sending.retry_after, SETTLING if unknown else timedelta(0)),
@@ -308,10 +357,16 @@ def _batches(parcels: list[_Parcel]) -> Iterator[list[_Parcel]]:
     characters = 0
     for parcel in parcels:
         size = sum(len(str(value)) for span in parcel.spans for value in (span.attributes or {}).values())
-        if batch and (len(batch) == BATCH_TRACES or characters + size > BATCH_CHARACTERS):
+        if batch and (len(batch) >= _together(batch[0]) or characters + size > BATCH_CHARACTERS):
             yield batch
             batch, characters = [], 0
         batch.append(parcel)
         characters += size
     if batch:
         yield batch
+
+
+def _together(parcel: _Parcel) -> int:
+    """How many travel with this one: fewer and fewer after many unclear ends, so that one bad trace ends up alone."""
+    doubts = max(parcel.trace.tries - 6, 0) if parcel.trace.maybe_sent else 0
+    return max(BATCH_TRACES >> doubts, 1)

@@ -24,9 +24,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "TIMEOUT", 1)
 
 
-def spend(
-    user: str, cost: str, at: datetime = DAY + timedelta(hours=12), tags: Sequence[str] = ("text2sql",)
-) -> None:
+def spend(user: str, cost: str, at: datetime = DAY + timedelta(hours=12), tags: Sequence[str] = ("text2sql",)) -> None:
     start = at - timedelta(milliseconds=5)  # the generation, which has the cost, begins 5 ms after the root
     trace_record(trace_made(f"{user} {cost} {at} {tags}", user_id=user, cost=cost, start=start, tags=list(tags)))
 

@@ -19,9 +19,13 @@ def test_it_names_host_and_project(langfuse: LangfuseStandIn) -> None:
 
 def test_without_keys_it_says_what_to_set(settings: Settings) -> None:
     settings.LANGFUSE_PUBLIC_KEY = settings.LANGFUSE_SECRET_KEY = ""
-    assert (
-        langfuse_status_line() == "LangFuse observability disabled: set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
-    )
+    assert langfuse_status_line() == "LangFuse observability disabled: set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
+
+
+def test_switched_off_it_says_by_what(langfuse: LangfuseStandIn, settings: Settings) -> None:
+    settings.ENABLE_LANGFUSE = False
+    assert langfuse_status_line() == "LangFuse observability disabled by ENABLE_LANGFUSE"
+    assert not langfuse.requests
 
 
 def test_a_server_that_is_down_is_said_so(langfuse: LangfuseStandIn) -> None:

@@ -7,7 +7,7 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from observability.models import Score
+from observability.models import Channel, Score
 from observability.services.deliveries import LEASE, ExportOutcome, drain
 from observability.services.scores import score_record, scores_export
 from observability.services.traces import trace_id_for
@@ -38,6 +38,7 @@ def score(score_id: str = "feedback-1", **changes: Any) -> Score | None:
 
 
 def due_now() -> None:
+    Channel.objects.update(closed_until=None)
     Score.objects.exclude(state="delivered").update(next_try_at=timezone.now())
 
 
@@ -62,6 +63,7 @@ def test_a_score_arrives_as_it_was_given(either: LangfuseStandIn) -> None:
     assert stored.trace_id == trace_id_for("feedback-1")
     assert stored.comment == "wrong join, très mal"
     assert stored.timestamp == FIRST
+    assert stored.environment == "staging"
 
 
 @pytest.mark.django_db

@@ -16,8 +16,9 @@ from django.db import connection, connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from observability.models import Trace
+from observability.models import Channel, Trace
 from observability.models.deliveries import backoff
+from observability.services.backlog import backlog
 from observability.services.deliveries import LEASE, ExportOutcome, drain
 from observability.services.traces import SETTLING, trace_id_for, trace_record, traces_export
 from tests.observability.conftest import START, trace_made
@@ -33,6 +34,7 @@ def record_many(count: int, prefix: str = "generation") -> None:
 
 
 def due_now() -> None:
+    Channel.objects.update(closed_until=None)
     Trace.objects.exclude(state="delivered").update(next_try_at=timezone.now())
 
 
@@ -147,6 +149,7 @@ def test_only_what_is_missing_is_sent_after_a_doubt(langfuse: LangfuseStandIn) -
     traces_export()
     record_many(2, "lost")
     langfuse.fail(status=502, path=TRACES)
+    Channel.objects.update(closed_until=None)
     Trace.objects.filter(maybe_sent=True).update(next_try_at=timezone.now() + timedelta(hours=1))
     traces_export()
     assert set(Trace.objects.values_list("maybe_sent", flat=True)) == {True}
@@ -240,9 +243,10 @@ def test_wrong_keys_keep_the_backlog_and_show_why(langfuse: LangfuseStandIn, set
     outcome = drain(traces_export)
     assert (outcome.claimed, outcome.postponed, outcome.failed) == (120, 120, 0)
     assert sent(langfuse) == 1  # asking 120 times would change nothing
-    for trace in Trace.objects.all():
-        assert trace.state == Trace.State.PENDING
-        assert "HTTP 401" in trace.last_error
+    assert set(Trace.objects.values_list("state", flat=True)) == {Trace.State.PENDING}
+    assert Trace.objects.filter(tries=1, last_error__contains="HTTP 401").count() == 50
+    assert Trace.objects.filter(tries=0, last_error="").count() == 70
+    assert "HTTP 401" in backlog().last_error
     settings.LANGFUSE_SECRET_KEY = right
     due_now()
     assert drain(traces_export).delivered == 120

@@ -252,6 +252,24 @@ def test_traces_of_several_environments_share_a_request(langfuse: LangfuseStandI
     assert environments == {trace_id_for("one"): "staging", trace_id_for("two"): "production"}
 
 
+def test_the_release_is_on_every_observation(langfuse: LangfuseStandIn, settings: Settings) -> None:
+    settings.LANGFUSE_RELEASE = "2026.11.3"
+    trace_record(trace_made("one"))
+    settings.LANGFUSE_RELEASE = ""
+    trace_record(trace_made("two"))
+    traces_export()
+    releases = {(one.trace_id, one.release, one.resource.get("langfuse.release")) for one in langfuse.observations()}
+    assert releases == {(trace_id_for("one"), "2026.11.3", "2026.11.3"), (trace_id_for("two"), "", None)}
+
+
+def test_a_trace_written_before_there_were_releases_is_sent(langfuse: LangfuseStandIn) -> None:
+    trace = trace_record(trace_made())
+    assert trace is not None
+    del trace.payload["release"]
+    trace.save(update_fields=["payload"])
+    assert traces_export() == ExportOutcome(claimed=1, delivered=1)
+
+
 def test_an_old_trace_keeps_its_day(langfuse: LangfuseStandIn) -> None:
     long_ago = datetime(2026, 6, 1, 23, 59, 59, 999_900, tzinfo=UTC)
     trace_record(trace_made(start=long_ago))

@@ -136,7 +136,7 @@ def send(lf: LangfuseStandIn, spans: Sequence[ReadableSpan], *, timeout: float =
     try:
         return exporter.export(spans) is SpanExportResult.SUCCESS
     finally:
-        exporter.shutdown()  # type: ignore[no-untyped-call]  # untyped in the exporter
+        exporter.shutdown()
 
 
 def score(own_id: str, value: Any, kind: Any = "BOOLEAN", **more: Any) -> CreateScoreRequest:

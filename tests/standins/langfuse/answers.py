@@ -9,7 +9,7 @@ Issue = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer; `body` is JSON, None is an empty body."""
+    """An HTTP answer; `body` is JSON, None is an empty body, bytes are sent as they are."""
 
     status: int
     body: Any = None

@@ -5,6 +5,7 @@ import binascii
 import json
 import uuid
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.standins.langfuse.answers import Answer, RefusedError, invalid_data, wrong_type
 from tests.standins.langfuse.metrics import metrics_of
 from tests.standins.langfuse.pages import get_observations
+from tests.standins.langfuse.prompts import PATH as PROMPTS
+from tests.standins.langfuse.prompts import Prompts
 from tests.standins.langfuse.query import parse_query
 from tests.standins.langfuse.records import iso, milliseconds
 from tests.standins.langfuse.scores import get_scores, post_scores
@@ -70,6 +73,13 @@ class Api:
         self.secret_key = secret_key
         self.version = version
         self.quote_64_bit = False
+        self.prompts = Prompts()
+
+    def forgetful(self) -> "Api":
+        """The same API, for one request: it answers as usual and stores nothing."""
+        other = copy(self)
+        other.store = Store(0.0, 0.0, None)
+        return other
 
     def answer(self, request: Incoming) -> Answer:
         try:
@@ -98,6 +108,8 @@ class Api:
                 return get_observations(self.store.visible_rows(), self.project.id, request.query)
             case "GET", "/api/public/v3/scores":
                 return get_scores(self.store.visible_scores(), self.project.id, request.query)
+            case method, _ if path.startswith(PROMPTS):
+                return self.prompts.answer(method, path, request.query)
             case _:
                 return unknown_route(path)
 

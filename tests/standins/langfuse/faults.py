@@ -7,13 +7,22 @@ from typing import Literal
 
 from tests.standins.langfuse.answers import Answer
 
-Kind = Literal["fail", "stall", "cut", "slow"]
+Kind = Literal["fail", "stall", "hang_up", "cut", "slow", "lose", "twice"]
 MESSAGES = {
     400: "Invalid request data",
     401: "Invalid credentials. Confirm that you've configured the correct host.",
+    422: "Request timed out",
     429: "Rate limit exceeded",
     500: "Internal Server Error",
     503: "Service Unavailable",
+}
+# What proxies, login pages and broken servers say with a 200: content type and body.
+GARBAGE = {
+    "html": ("text/html; charset=utf-8", b"<!DOCTYPE html><html><body><h1>Please log in</h1></body></html>"),
+    "broken": ("application/json; charset=utf-8", b'{"data": [{"id": "abc", "tra'),
+    "shape": ("application/json; charset=utf-8", b'["not", "an", "answer"]'),
+    "type": ("text/plain", b'{"message": "Accepted"}{'),
+    "binary": ("application/json", bytes(range(256))),
 }
 
 
@@ -36,6 +45,7 @@ class Faults:
         self._faults: list[Fault] = []
         self._spent: list[Fault] = []  # may still hold requests
         self._lock = threading.Lock()
+        self.fate: Callable[[], Fault | None] = lambda: None  # what chance has for a request, besides these
 
     def add(self, fault: Fault) -> None:
         with self._lock:

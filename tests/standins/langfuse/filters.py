@@ -153,9 +153,7 @@ def value_issues(kind: str, operator: object, value: object, path: list[str | in
         return [wrong_type(path, "array", value)]
     if not value and operator == "any of":
         return [custom(path, "Invalid input")]
-    return [
-        wrong_type([*path, index], "string", item) for index, item in enumerate(value) if not isinstance(item, str)
-    ]
+    return [wrong_type([*path, index], "string", item) for index, item in enumerate(value) if not isinstance(item, str)]
 
 
 def parse_datetime(value: object) -> datetime | None:

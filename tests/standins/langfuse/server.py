@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.standins.langfuse.answers import Answer
 from tests.standins.langfuse.api import TRACES, Api, Incoming
-from tests.standins.langfuse.faults import Faults
+from tests.standins.langfuse.faults import Fault, Faults, Kind
 
 LONGEST_HEAD = 16_384  # bytes of target, header names and header values: how Node counts
 
@@ -112,16 +112,25 @@ class Exchange(BaseHTTPRequestHandler):
 
     def answer(self, incoming: Incoming) -> Answer | None:
         """None: the connection is gone, or is closed on purpose."""
-        faults, path = self.server.faults, incoming.path
-        stopped = faults.take(path, "fail", "stall")
+        faults, path, api = self.server.faults, incoming.path, self.server.api
+        fate = faults.fate()
+        stopped = faults.take(path, "fail", "stall", "hang_up") or of_kind(fate, "fail", "hang_up")
+        if stopped and stopped.kind == "hang_up":
+            hang_up(self.connection)
+            return None
         if stopped and stopped.answer:
             return stopped.answer
         if stopped:
             self.hold(stopped.over, stopped.seconds)
         if self.server.closed.is_set():
             return None
-        answer = self.server.api.answer(incoming)
-        late = faults.take(path, "cut", "slow")
+        stored = faults.take(path, "lose", "twice") or of_kind(fate, "lose", "twice")
+        if incoming.method != "POST":
+            stored = None
+        if stored and stored.kind == "twice":
+            api.answer(incoming)
+        answer = (api.forgetful() if stored and stored.kind == "lose" else api).answer(incoming)
+        late = faults.take(path, "cut", "slow") or of_kind(fate, "cut")
         if late and late.kind == "cut":
             hang_up(self.connection)
             return None
@@ -142,10 +151,10 @@ class Exchange(BaseHTTPRequestHandler):
 
     def send(self, answer: Answer) -> None:
         """Head and body in one write, so that a client never sees one without the other."""
-        body = b"" if answer.body is None else json.dumps(answer.body, separators=(",", ":")).encode()
+        body = body_of(answer)
         headers = {"Content-Length": str(len(body)), **answer.headers}
         if body:
-            headers["Content-Type"] = "application/json; charset=utf-8"
+            headers.setdefault("Content-Type", "application/json; charset=utf-8")
         headers["Connection"] = "close" if self.close_connection else "keep-alive"
         phrase = HTTPStatus(answer.status).phrase
         head = [f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
@@ -161,6 +170,18 @@ class Exchange(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the name is the base class's
         """Requests are logged in `Listener.log`."""
+
+
+def body_of(answer: Answer) -> bytes:
+    if answer.body is None:
+        return b""
+    if isinstance(answer.body, bytes):
+        return answer.body
+    return json.dumps(answer.body, separators=(",", ":")).encode()
+
+
+def of_kind(fault: Fault | None, *kinds: Kind) -> Fault | None:
+    return fault if fault and fault.kind in kinds else None
 
 
 def logged(incoming: Incoming) -> Request:

@@ -1,13 +1,16 @@
 """The stand-in as tests use it."""
 
 import socket
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.standins.langfuse.answers import Answer
 from tests.standins.langfuse.api import Api, Project
-from tests.standins.langfuse.faults import Fault, Faults, failure
+from tests.standins.langfuse.chaos import Chaos
+from tests.standins.langfuse.faults import GARBAGE, Fault, Faults, failure
 from tests.standins.langfuse.records import Observation, Score, Trace
 from tests.standins.langfuse.server import Listener, Request
 from tests.standins.langfuse.store import Store
@@ -94,6 +97,14 @@ class LangfuseStandIn:
                 costs[user] = costs.get(user, Decimal(0)) + row.total_cost
         return costs
 
+    def put_prompt(self, name: str, text: str | list[dict[str, str]], labels: Sequence[str] = ()) -> int:
+        """Add a version of a prompt (a list makes it a chat), take its labels from the others; its number."""
+        return self._api.prompts.put(name, text, labels)
+
+    def label_prompt(self, name: str, label: str, version: int) -> None:
+        """Move a label to this version."""
+        self._api.prompts.label(name, label, version)
+
     def merge(self) -> None:
         """What ClickHouse does some day: of rows with the same key only the last sent is left."""
         self.store.merge()
@@ -142,13 +153,58 @@ class LangfuseStandIn:
         """Carry requests out, then close the connection instead of answering."""
         self._faults.add(Fault("cut", path, next))
 
+    def garbage(
+        self,
+        kind: Literal["html", "broken", "shape", "type", "binary"] = "html",
+        *,
+        next: int | None = 1,  # noqa: A002  as in fail()
+        path: str = "/",
+    ) -> None:
+        """Answer 200 with something that no Langfuse says; nothing is stored."""
+        content_type, body = GARBAGE[kind]
+        self._faults.add(Fault("fail", path, next, answer=Answer(200, body, {"Content-Type": content_type})))
+
+    def lose_batch(
+        self,
+        *,
+        next: int | None = 1,  # noqa: A002  as in fail()
+        path: str = "/",
+    ) -> None:
+        """Answer as usual and store nothing: the batch is lost behind the queue."""
+        self._faults.add(Fault("lose", path, next))
+
+    def store_twice(
+        self,
+        *,
+        next: int | None = 1,  # noqa: A002  as in fail()
+        path: str = "/",
+    ) -> None:
+        """Store what is sent two times: the server's own doubling."""
+        self._faults.add(Fault("twice", path, next))
+
+    def chaos(
+        self,
+        seed: int,
+        *,
+        down: float = 0.3,
+        lose_answer: float = 0.0,
+        twice: float = 0.0,
+        lose_batch: float = 0.0,
+        lag: float = 0.0,
+    ) -> Chaos:
+        """Let chance choose each request's fault until `clear()`, see Chaos; `counts` of it tells what was chosen."""
+        chaos = Chaos(seed, down=down, lose_answer=lose_answer, twice=twice, lose_batch=lose_batch, lag=lag)
+        self._faults.fate, self.store.lag = chaos.fault, chaos.lag
+        return chaos
+
     def release(self) -> None:
         """End all stalls and slow answers, also for the requests they hold."""
         self._faults.clear(lambda fault: fault.kind in ("stall", "slow"))
 
     def clear(self) -> None:
-        """End all faults."""
+        """End all faults and chaos. What lags keeps its lag."""
         self._faults.clear()
+        self._faults.fate, self.store.lag = lambda: None, lambda: 0.0
 
     def refuse(self) -> None:
         """Close the port and all connections: the server is down."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from tests.standins.langfuse.records import Observation, Score, Trace
@@ -25,9 +25,11 @@ class Store:
         self._parts: Counter[str] = Counter()
         self._scores: dict[tuple[str, str], Score] = {}
         self._lock = threading.RLock()
+        self.lag: Callable[[], float] = lambda: 0.0  # seconds more until one batch is visible
 
     def insert(self, batch: Iterable[Observation]) -> None:
-        rows = list(batch)
+        lag = self.lag()
+        rows = [replace(row, arrived=row.arrived + lag) for row in batch]
         with self._lock:
             self._rows += rows
             self._parts.update({row.key[0] for row in rows})
@@ -62,10 +64,12 @@ class Store:
 
     def put_scores(self, scores: Sequence[Score]) -> None:
         """The same id and name again is an update that leaves time, trace and environment as first written."""
+        lag = self.lag()
         with self._lock:
             for score in scores:
                 old = self._scores.get((score.id, score.name))
-                self._scores[score.id, score.name] = updated(old, score) if old else score
+                new = replace(score, arrived=score.arrived + lag)
+                self._scores[score.id, score.name] = updated(old, new) if old else new
 
     def scores(self) -> list[Score]:
         with self._lock:
@@ -74,6 +78,12 @@ class Store:
     def visible_scores(self) -> list[Score]:
         limit = time.monotonic() - self.scores_visible_after
         return [score for score in self.scores() if score.arrived <= limit]
+
+    def grow_older(self, seconds: float) -> None:
+        """As if that much time had passed: what was accepted becomes visible sooner."""
+        with self._lock:
+            self._rows = [replace(row, arrived=row.arrived - seconds) for row in self._rows]
+            self._scores = {key: replace(score, arrived=score.arrived - seconds) for key, score in self._scores.items()}
 
 
 def root_of(rows: list[Observation]) -> Observation | None:
