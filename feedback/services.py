@@ -49,7 +49,7 @@ def feedback_give(*, principal: Principal, generation: Generation, opinion: Opin
             name="user_feedback",
             value=1 if opinion.rating == Feedback.Rating.UP else 0,
             data_type="BOOLEAN",
-            comment=opinion.comment,
+            comment=opinion.comment if generation.database.share_text else "",
             timestamp=feedback.created_at,
         )
         if opinion.rating == Feedback.Rating.DOWN:

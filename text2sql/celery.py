@@ -1,6 +1,7 @@
 """The Celery application; its schedule is in settings, its tasks in each app's tasks.py."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from celery import Celery
@@ -12,5 +13,8 @@ app = Celery("text2sql")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-for folder in getattr(settings, "CELERY_BROKER_TRANSPORT_OPTIONS", {}).values():
-    Path(folder).mkdir(parents=True, exist_ok=True)
+# The file transport wants its folders. Where they cannot be made, the start command says so in a sentence.
+with suppress(OSError):
+    for folder in getattr(settings, "CELERY_BROKER_TRANSPORT_OPTIONS", {}).values():
+        settings.DATA_DIR.mkdir(mode=0o700, exist_ok=True)
+        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
-import environ
 
+from observability import masking
 from observability.logging import logging_config
+from text2sql.env import Env
 from text2sql.launch.postgres import embedded_url
 from text2sql.settings_admin import UNFOLD  # noqa: F401  # Django reads it from here
 
@@ -14,7 +15,7 @@ django_stubs_ext.monkeypatch()  # lets ModelForm[Team] and the like be written a
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Env()
 env.read_env(BASE_DIR / ".env")
 DATA_DIR: Path = Path(env.str("DATA_DIR", default=str(BASE_DIR / ".data")))
 env.read_env(DATA_DIR / "secrets.env")
@@ -54,6 +55,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "observability.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "text2sql.api.errors.ProblemMiddleware",
@@ -84,6 +86,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -98,10 +101,9 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIN
 
 # --- Stores ---------------------------------------------------------------------------------------------------------
 DATABASE_URL: str = env.str("DATABASE_URL", default="")
-_database = env.db_url_config(DATABASE_URL or embedded_url(DATA_DIR))
-_database["HOST"] = _database.get("OPTIONS", {}).pop("host", "") or _database.get("HOST", "")
+_database = env.database(DATABASE_URL or embedded_url(DATA_DIR))
 # Questions in flight wait without a connection, so a few connections serve many of them.
-_database.setdefault("OPTIONS", {})["pool"] = {
+_database["OPTIONS"]["pool"] = {
     "min_size": 1,
     "max_size": env.int("DATABASE_POOL_SIZE", default=10),
     "timeout": 10,
@@ -140,10 +142,34 @@ AWS_REGION: str = env.str("AWS_REGION", default="eu-central-1")
 DYNAMODB_ENDPOINT_URL: str = env.str("DYNAMODB_ENDPOINT_URL", default="")
 
 # --- Langfuse -------------------------------------------------------------------------------------------------------
+# Both keys switch it on; this switches it off without taking them away.
+ENABLE_LANGFUSE: bool = env.bool("ENABLE_LANGFUSE", default=True)
 LANGFUSE_PUBLIC_KEY: str = env.str("LANGFUSE_PUBLIC_KEY", default="")
 LANGFUSE_SECRET_KEY: str = env.str("LANGFUSE_SECRET_KEY", default="")
-LANGFUSE_BASE_URL: str = env.str("LANGFUSE_BASE_URL", default="https://cloud.langfuse.com")
-LANGFUSE_ENVIRONMENT: str = env.str("LANGFUSE_ENVIRONMENT", default="demo" if DEBUG else "production")
+# LANGFUSE_HOST is the older name of the same setting.
+LANGFUSE_BASE_URL: str = (
+    env.str("LANGFUSE_BASE_URL", default="") or env.str("LANGFUSE_HOST", default="") or "https://cloud.langfuse.com"
+)
+LANGFUSE_ENVIRONMENT: str = env.str("LANGFUSE_ENVIRONMENT", default="") or ("demo" if DEBUG else "production")
+LANGFUSE_RELEASE: str = env.str("LANGFUSE_RELEASE", default="")
+# compact: a trace is its root and one generation for each call of Claude; full: every step as well.
+LANGFUSE_DETAIL: str = env.str("LANGFUSE_DETAIL", default="") or "compact"
+# Whether the whole prompt goes into a generation's input, or the question and the prompt's version only.
+LANGFUSE_FULL_PROMPT: bool = env.bool("LANGFUSE_FULL_PROMPT", default=False)
+# Calls a minute to Langfuse's API beside the traces; empty: 20 on Langfuse Cloud, whose smallest plan allows 30, and
+# no limit elsewhere. 0 means no limit.
+LANGFUSE_API_PER_MINUTE: int | None = (
+    env.int("LANGFUSE_API_PER_MINUTE") if env.str("LANGFUSE_API_PER_MINUTE", default="") else None
+)
+# Days after which a trace that could not be delivered is given up, and a delivered one's content is removed here.
+TRACE_MAX_AGE_DAYS: int = env.int("TRACE_MAX_AGE_DAYS", default=30)
+TRACE_KEEP_DAYS: int = env.int("TRACE_KEEP_DAYS", default=7)
+# The name of a text prompt in Langfuse whose version labelled `production` replaces our rules for Claude.
+LANGFUSE_PROMPT_NAME: str = env.str("LANGFUSE_PROMPT_NAME", default="")
+# What is masked before it is written down for Langfuse; the one word `none` masks nothing.
+MASKING: list[str] = [kind.strip() for kind in env.list("MASKING", default=[])] or list(masking.KINDS)
+# Regular expressions of your own, with spaces between them (in one, write \s or \x20 for a space).
+MASKING_PATTERNS: list[str] = env.str("MASKING_PATTERNS", default="").split()
 
 # --- E-mail ---------------------------------------------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
@@ -155,7 +181,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["text2sql.api.auth.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["text2sql.api.auth.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["text2sql.api.parsers.BoundedJsonParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "text2sql.api.errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
@@ -176,7 +202,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Work in the background -----------------------------------------------------------------------------------------
 # Without Redis the messages travel through a folder. The broker may lose anything: rows are the truth (see tasks.py).
-CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://localhost"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 if not REDIS_URL:
     _broker = DATA_DIR / "broker"
@@ -200,12 +226,30 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 CELERY_BEAT_SCHEDULE = {
     "export traces": _every(2, "observability.tasks.export_traces"),
     "export scores": _every(2, "observability.tasks.export_scores"),
+    "reconcile deliveries": _every(60, "observability.tasks.reconcile_deliveries"),
+    "prune deliveries": _every(3600, "observability.tasks.prune_deliveries"),
     "send alerts": _every(5, "observability.tasks.send_alerts"),
+    "heartbeat": _every(60, "observability.tasks.heartbeat"),
+    "fetch prompts": _every(60, "observability.tasks.fetch_prompts"),
     "sync schemas": _every(3, "text2sql.tasks.sync_schemas"),
     "sweep questions": _every(5, "text2sql.tasks.sweep_questions"),
+    "forget answers": _every(10, "text2sql.tasks.forget_answers"),
     "purge cache": _every(3600, "text2sql.tasks.purge_cache"),
     "check budgets": _every(env.int("BUDGET_CHECK_SECONDS", default=300), "teams.tasks.check_budgets"),
 }
 
-LOGGING = logging_config(debug=DEBUG)
+# --- Logs, metrics, health ------------------------------------------------------------------------------------------
+# Whether questions, SQL and the texts of exceptions (which may quote rows) may be written into the logs.
+LOG_QUESTIONS: bool = env.bool("LOG_QUESTIONS", default=False)
+# A log group of CloudWatch to write to directly; empty where something collects what the processes print.
+CLOUDWATCH_LOG_GROUP: str = env.str("CLOUDWATCH_LOG_GROUP", default="")
+LOGGING = logging_config(
+    debug=DEBUG, questions=LOG_QUESTIONS, cloudwatch_group=CLOUDWATCH_LOG_GROUP, cloudwatch_region=AWS_REGION
+)
 LOGGING_CONFIG = "logging.config.dictConfig"
+# /metrics answers only to this bearer token, and not at all without one.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+# What each app has to tell, by name: observability imports none of them.
+METRICS_SOURCES = ["observability.services.metrics.metrics_read", "text2sql.metrics.metrics_read"]
+READINESS_CHECKS = {"cache": "text2sql.cache.probe.cache_ready"}
+READINESS_NOTES = {"claude": "text2sql.services.doctor.claude_state"}

@@ -66,6 +66,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Traces", "timeline", "observability.Trace"),
                     _item("Scores", "thumbs_up_down", "observability.Score"),
+                    _item("Managed prompts", "description", "observability.ManagedPrompt"),
                     _item("Audit entries", "history", "observability.AuditEntry"),
                 ],
             },

@@ -9,9 +9,10 @@ from pytest_django import Settings
 
 from feedback.models import Feedback
 from observability.models import Score
+from tests.clients import ApiClient
 from tests.factories import GenerationFactory, TeamFactory, UserFactory, make_key
 from tests.standins.langfuse import LangfuseStandIn
-from tests.text2sql.api.conftest import ApiClient, Shopper, assert_problem
+from tests.text2sql.api.conftest import Shopper, assert_problem
 from tests.text2sql.api.conftest import shopper as shopper  # noqa: PLC0414  # a fixture
 from text2sql.cache.answers import answer_cache
 from text2sql.demo.claude import ClaudeStandIn
@@ -42,7 +43,7 @@ def test_an_opinion_is_recorded_with_its_score(
         "id", "rating", "comment", "corrected_sql", "author", "state", "created_at", "updated_at",
     }  # fmt: skip
     assert (given.json()["author"], given.json()["state"]) == ("nina", "new")
-    score = Score.objects.get()
+    score = Score.objects.get(name="user_feedback")
     assert (score.trace_id, score.name, score.value, score.comment) == (answered.trace_id, "user_feedback", 1, "Right.")
     assert CacheEntry.objects.count() == 1
 
@@ -57,9 +58,9 @@ def test_one_person_has_one_voice_and_the_last_word_wins(
     stored = Feedback.objects.get()
     assert (stored.rating, stored.comment, stored.corrected_sql) == ("down", "", "SELECT 1")
     assert (stored.state, stored.reviewed_by) == ("new", None)  # it waits for review anew
-    assert Score.objects.get().value == 0
+    assert Score.objects.get(name="user_feedback").value == 0
     give(shopper, answered, end_user="otto")
-    assert Feedback.objects.count() == Score.objects.count() == 2
+    assert Feedback.objects.count() == Score.objects.filter(name="user_feedback").count() == 2
 
 
 def test_who_is_not_named_speaks_as_the_asker_or_as_the_key(shopper: Shopper) -> None:
@@ -99,7 +100,7 @@ def test_with_the_cache_down_the_opinion_is_still_recorded(
     generation = GenerationFactory(team=shopper.team, database=shopper.database, cache_key="0" * 64)
     assert give(shopper, generation, rating="down").status_code == 200
     assert Feedback.objects.get().rating == "down"
-    assert Score.objects.get().value == 0
+    assert Score.objects.get(name="user_feedback").value == 0
     assert CacheRemoval.objects.get().cache_key == generation.cache_key
 
 

@@ -76,9 +76,13 @@ def test_a_question_goes_all_the_way(claude: ClaudeStandIn, langfuse: LangfuseSt
     given = api.post(path, {"rating": "down", "comment": "Without VAT, please.", "end_user": "nina"}).json()
     assert given["state"] == "new"
     scores_export()
-    (score,) = langfuse.scores()
-    assert (score.name, score.trace_id, score.comment) == ("user_feedback", answer["trace_id"], "Without VAT, please.")
-    assert not score.value
+    scores = {score.name: score for score in langfuse.scores() if score.trace_id == answer["trace_id"]}
+    assert {name: bool(score.value) for name, score in scores.items()} == {
+        "sql_valid": True,
+        "sql_execution_success": True,
+        "user_feedback": False,
+    }
+    assert scores["user_feedback"].comment == "Without VAT, please."
     claude.play("answer", status="ok", sql=SQL, explanation="Again.")
     assert api.post("generate", question).json()["cached"] is False
 

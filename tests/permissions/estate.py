@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from feedback.models import Feedback
-from observability.models import Price, Score, Trace
+from observability.models import ManagedPrompt, Price, Score, Trace
 from observability.services.alerts import alert_raise
 from observability.services.audit import audit_record
 from teams.access import Scope
@@ -147,7 +147,8 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
         score,
         member,
     ]
-    rows = {row._meta.label_lower: row for row in [*owned, Price.objects.all()[0]]}
+    shared: list[models.Model] = [Price.objects.all()[0], ManagedPrompt.objects.get_or_create(name="rules")[0]]
+    rows = {row._meta.label_lower: row for row in [*owned, *shared]}
     return Estate(word, team, database, generation, key, token, feedback, budget, window, rows)
 
 

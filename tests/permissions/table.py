@@ -118,6 +118,8 @@ POST  admin/auth/user/<id>/password/                            login   login   
 GET   admin/observability/price/                                login   login   login   403     403     200
 GET   admin/observability/price/add/                            login   login   login   403     403     200
 POST  admin/observability/price/add/                            login   login   login   403     403     200
+GET   admin/observability/price/import/                         login   login   login   403     403     200
+POST  admin/observability/price/import/                         login   login   login   403     403     200
 GET   admin/observability/price/<path:object_id>/               login   login   login   302     302     302
 GET   admin/observability/price/<path:object_id>/change/        login   login   login   403     403     200
 POST  admin/observability/price/<path:object_id>/change/        login   login   login   403     403     200
@@ -164,6 +166,16 @@ POST  admin/observability/score/<path:object_id>/change/        login   login   
 GET   admin/observability/score/<path:object_id>/delete/        login   login   login   403     403     403
 POST  admin/observability/score/<path:object_id>/delete/        login   login   login   403     403     403
 GET   admin/observability/score/<path:object_id>/history/       login   login   login   403     403     200
+
+GET   admin/observability/managedprompt/                           login   login   login   403     403     200
+GET   admin/observability/managedprompt/add/                       login   login   login   403     403     403
+POST  admin/observability/managedprompt/add/                       login   login   login   403     403     403
+GET   admin/observability/managedprompt/<path:object_id>/          login   login   login   302     302     302
+GET   admin/observability/managedprompt/<path:object_id>/change/   login   login   login   403     403     200
+POST  admin/observability/managedprompt/<path:object_id>/change/   login   login   login   403     403     403
+GET   admin/observability/managedprompt/<path:object_id>/delete/   login   login   login   403     403     403
+POST  admin/observability/managedprompt/<path:object_id>/delete/   login   login   login   403     403     403
+GET   admin/observability/managedprompt/<path:object_id>/history/  login   login   login   403     403     200
 
 GET   admin/text2sql/database/                                  login   login   login   200     200     200
 GET   admin/text2sql/database/add/                              login   login   login   403     403     200

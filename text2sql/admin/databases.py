@@ -54,7 +54,7 @@ class DatabaseForm(forms.ModelForm[Database]):
 
     class Meta:
         model = Database
-        fields = ["name", "description", "row_cap", "timeout_seconds"]
+        fields = ["name", "description", "row_cap", "timeout_seconds", "share_text"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,7 +123,7 @@ class DatabaseAdmin(TeamScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         is_admin = request_principal(request).is_admin
-        shown = ["name", "description", *(["url"] if is_admin else []), "row_cap", "timeout_seconds"]
+        shown = ["name", "description", *(["url"] if is_admin else []), "row_cap", "timeout_seconds", "share_text"]
         if obj is None:
             return [(None, {"fields": shown})]
         # How many tables there are, and questions about them, would tell a lead of tables closed to the team.
@@ -142,7 +142,7 @@ class DatabaseAdmin(TeamScopedAdmin):
             obj.pk, obj._state.adding = added.pk, False
             messages.info(request, "Its tables are being read; reload in a few seconds to see the result.")
         # Only what the form shows: the worker writes to the same row.
-        obj.save(update_fields=["name", "description", "row_cap", "timeout_seconds"])
+        obj.save(update_fields=["name", "description", "row_cap", "timeout_seconds", "share_text"])
         if change and values["url"]:
             database_url_set(database=obj, url=values["url"], actor=actor)
 

@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from observability.logging import log_bind
 from teams.access import Principal
 from teams.services.keys import KeyRefused, key_authenticate
 
@@ -27,9 +28,11 @@ class ApiKeyAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer" or not token.strip():
             raise AuthenticationFailed("The Authorization header must read `Bearer t2s_…`.")
         try:
-            return None, key_authenticate(token.strip())
+            principal = key_authenticate(token.strip())
         except KeyRefused as refusal:
             raise AuthenticationFailed(str(refusal)) from refusal
+        log_bind(team=principal.team_id, actor=principal.actor)
+        return None, principal
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="text2sql"'

@@ -70,6 +70,11 @@ class Database(models.Model):
     dialect = models.CharField(max_length=20, choices=Dialect.choices, editable=False)
     # The connection URL, encrypted with the row's id bound into it (text2sql/encryption.py).
     encrypted_url = models.TextField(editable=False)
+    share_text = models.BooleanField(
+        "share text with Langfuse",
+        default=True,
+        help_text="Off: traces and scores carry numbers only, no question, SQL, comment or error text.",
+    )
     row_cap = models.PositiveIntegerField(
         default=1000,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],

@@ -24,7 +24,9 @@ class Generation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="generations")
     database = models.ForeignKey(Database, on_delete=models.PROTECT, related_name="generations")
-    api_key = models.ForeignKey(ApiKey, null=True, on_delete=models.SET_NULL, related_name="generations")
+    api_key = models.ForeignKey(
+        ApiKey, null=True, on_delete=models.SET_NULL, related_name="generations", verbose_name="API key"
+    )
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     question = models.TextField()
     session_id = models.CharField(max_length=200, blank=True)
@@ -40,7 +42,7 @@ class Generation(models.Model):
 
     dialect = models.CharField(max_length=20)
     schema_version = models.CharField(max_length=16)
-    prompt_version = models.CharField(max_length=20)
+    prompt_version = models.CharField(max_length=60)
     model = models.CharField(max_length=100)
     answered_by = models.CharField(max_length=20, blank=True)
     cached = models.BooleanField(default=False)
@@ -54,6 +56,10 @@ class Generation(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     cost_usd = UsdField("cost", default=Decimal(0))
 
+    # How the schema came into the prompt: whole, as long as retrieval is not built.
+    strategy = models.CharField(max_length=20, default="whole_schema")
+    # See text2sql/services/steps.py.
+    steps = models.JSONField(default=list)
     trace_id = models.CharField(max_length=32)
     created_at = models.DateTimeField()
     # When the sweeper may call a running question lost: later than any answer can still come.
@@ -97,6 +103,9 @@ class Attempt(models.Model):
     request_id = models.CharField(max_length=100, blank=True)
     # What Claude wrote, whether or not it was usable.
     output = models.TextField(blank=True)
+    stack_trace = models.TextField(blank=True)
+    # Everything that Claude was sent, only where LANGFUSE_FULL_PROMPT asks for it.
+    prompt = models.JSONField(null=True)
     started_at = models.DateTimeField()
     first_token_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import traceback
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -72,6 +73,7 @@ def attempt_open(*, generation: Generation, team: Team, number: int, prompt: Pro
         model=generation.model,
         max_tokens=settings.CLAUDE_MAX_TOKENS,
         started_at=now,
+        prompt={"system": prompt.system, "messages": prompt.messages} if settings.LANGFUSE_FULL_PROMPT else None,
     )
     budget_reserve(
         attempt_id=attempt.id,
@@ -116,10 +118,11 @@ def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
     if isinstance(outcome, ClaudeFailure):
         attempt.status = Attempt.Status.FAILED
         attempt.problem, attempt.problem_detail = outcome.problem, outcome.detail
+        attempt.stack_trace = "".join(traceback.format_exception(outcome))
     attempt.save(
         update_fields=[
-            "first_token_at", "request_id", "output", "stop_reason", "problem", "problem_detail", "status",
-            "finished_at",
+            "first_token_at", "request_id", "output", "stop_reason", "problem", "problem_detail", "stack_trace",
+            "status", "finished_at",
         ]
     )  # fmt: skip
     charge_book(

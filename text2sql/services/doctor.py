@@ -39,8 +39,8 @@ def looks() -> list[Look]:
 
 
 def fixed_looks() -> list[Look]:
-    """Those that need nothing from our own database."""
-    return [Look("cache", cache_look), Look("claude", claude_look)]
+    """Those that need not be looked up in our own database."""
+    return [Look("cache", cache_look, needs_database=not settings.CACHE_TABLE_NAME), Look("claude", claude_look)]
 
 
 def cache_look() -> Verdict:

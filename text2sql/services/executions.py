@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.utils import timezone
 
 from teams.access import Principal
@@ -11,6 +12,7 @@ from text2sql.pipeline.guard import GuardRefusal, guard_statement
 from text2sql.problems import Problem
 from text2sql.services.connections import connection_release
 from text2sql.services.databases import url_check
+from text2sql.services.outcomes import generation_score
 from text2sql.services.targets import Target, target_find
 from text2sql.targets.errors import QueryFailed, TargetError, TargetTimeout
 from text2sql.targets.run import QueryResult, run_query
@@ -34,7 +36,17 @@ def execution_run(*, principal: Principal, generation: Generation) -> ExecutionO
     target = target_find(principal=principal, team_id=generation.team_id, name=generation.database.name)
     connection_release()
     result, problem = _run(target, generation.sql)
-    execution = Execution.objects.create(
+    with transaction.atomic(durable=True):
+        execution = _record(principal, generation, result, problem)
+    return ExecutionOutcome(execution, result, problem)
+
+
+def _record(
+    principal: Principal, generation: Generation, result: QueryResult | None, problem: Problem | None
+) -> Execution:
+    detail = problem.detail if problem else ""
+    generation_score(generation, "sql_execution_success", passed=problem is None, comment=detail)
+    return Execution.objects.create(
         generation=generation,
         actor=principal.actor,
         status=Execution.Status.FAILED if problem else Execution.Status.SUCCEEDED,
@@ -45,7 +57,6 @@ def execution_run(*, principal: Principal, generation: Generation) -> ExecutionO
         problem_detail=problem.detail if problem else "",
         executed_at=timezone.now(),
     )
-    return ExecutionOutcome(execution, result, problem)
 
 
 def _run(target: Target, sql: str) -> tuple[QueryResult | None, Problem | None]:

@@ -18,12 +18,12 @@ from teams.services.budgets import BudgetExceeded
 from text2sql.cache.answers import CachedAnswer, answer_cache
 from text2sql.cache.keys import cache_key
 from text2sql.models import Generation
-from text2sql.pipeline import prompt as prompts
 from text2sql.pipeline.claude import ClaudeFailure, Reply
 from text2sql.pipeline.context import schema_text
 from text2sql.pipeline.guard import GuardRefusal, guard_statement
 from text2sql.pipeline.prompt import Prompt, prompt_build
 from text2sql.problems import Problem
+from text2sql.question_log import generation_log
 from text2sql.services.attempts import (
     Call,
     attempt_call,
@@ -34,7 +34,9 @@ from text2sql.services.attempts import (
     claude_name,
 )
 from text2sql.services.connections import connection_release
-from text2sql.services.outcomes import generation_stamp, generation_trace, generation_write
+from text2sql.services.outcomes import generation_score, generation_stamp, generation_trace, generation_write
+from text2sql.services.rules import Rules, rules_current
+from text2sql.services.steps import step_taken
 from text2sql.services.targets import Target, target_find
 from text2sql.services.usage import money_text
 
@@ -59,10 +61,12 @@ def generation_create(*, principal: Principal, question: Question) -> Generation
     """
     deadline = time.monotonic() + settings.QUESTION_DEADLINE_SECONDS
     target = target_find(principal=principal, team_id=question.team_id, name=question.database)
-    generation = _generation(principal, question, target)
+    rules = rules_current()
+    generation = _generation(principal, question, target, rules)
     if answer := _cached(generation):
-        return _finish_cached(generation, answer)
-    prompt = _prompt(target, question)
+        return _finish_cached(generation, answer, target)
+    with step_taken(generation, "build_context"):
+        prompt = _prompt(target, question, rules)
     call = _ask(generation, prompt, target, deadline)
     return _finish(generation, call, target)
 
@@ -74,7 +78,7 @@ def warm_up() -> None:
         claude_client()
 
 
-def _generation(principal: Principal, question: Question, target: Target) -> Generation:
+def _generation(principal: Principal, question: Question, target: Target, rules: Rules) -> Generation:
     now, generation_id = timezone.now(), uuid4()
     key = cache_key(
         question=question.text,
@@ -82,13 +86,13 @@ def _generation(principal: Principal, question: Question, target: Target) -> Gen
         schema_version=target.schema_version,
         view_version=target.view_version,
         dialect=target.dialect,
-        prompt_version=prompts.VERSION,
+        prompt_version=rules.cache_version,
         model=f"{claude_name()}:{target.model}",
     )
     return Generation(
         id=generation_id,
         team_id=target.team_id,
-        database_id=target.database_id,
+        database=target.database(),
         api_key_id=principal.api_key_id,
         user_id=principal.user_id,
         question=question.text,
@@ -96,7 +100,7 @@ def _generation(principal: Principal, question: Question, target: Target) -> Gen
         end_user=question.end_user,
         dialect=target.dialect,
         schema_version=target.schema_version,
-        prompt_version=prompts.VERSION,
+        prompt_version=rules.version,
         model=target.model,
         answered_by=claude_name(),
         cache_key=key,
@@ -109,10 +113,11 @@ def _generation(principal: Principal, question: Question, target: Target) -> Gen
 def _cached(generation: Generation) -> CachedAnswer | None:
     if settings.CACHE_TABLE_NAME:
         connection_release()  # DynamoDB may take its time
-    return answer_cache().get(generation.cache_key)
+    with step_taken(generation, "look_up_cache"):
+        return answer_cache().get(generation.cache_key)
 
 
-def _finish_cached(generation: Generation, answer: CachedAnswer) -> Generation:
+def _finish_cached(generation: Generation, answer: CachedAnswer, target: Target) -> Generation:
     generation.cached = True
     generation.sql, generation.explanation, generation.tables = answer.sql, answer.explanation, list(answer.tables)
     generation.status = Generation.Status.SUCCEEDED
@@ -121,16 +126,18 @@ def _finish_cached(generation: Generation, answer: CachedAnswer) -> Generation:
     with transaction.atomic(durable=True):
         generation.save(force_insert=True)
         generation_trace(generation)
+    generation_log(generation, database=target.name)
     return generation
 
 
-def _prompt(target: Target, question: Question) -> Prompt:
+def _prompt(target: Target, question: Question, rules: Rules) -> Prompt:
     return prompt_build(
         schema_text=schema_text(target.view(), name=target.name, description=target.description),
         dialect=target.dialect,
         question=question.text,
         today=timezone.now().astimezone(target.time_zone).date(),
         time_zone=target.time_zone.key,
+        rules=rules.text,
     )
 
 
@@ -178,7 +185,8 @@ def _take(generation: Generation, reply: Reply, target: Target) -> Problem | Non
         generation.status = Generation.Status.CANNOT_ANSWER
         return None
     try:
-        guarded = guard_statement(reply.sql, schema=target.view())
+        with step_taken(generation, "guard"):
+            guarded = guard_statement(reply.sql, schema=target.view())
     except GuardRefusal as refusal:
         return Problem("sql-refused", refusal.message, {"code": refusal.code})
     generation.sql, generation.tables = guarded.sql, list(guarded.tables)
@@ -198,7 +206,10 @@ def _close(generation: Generation, call: Call | None, target: Target, problem: P
             attempt_close(call, generation=generation, database=target.name)
         if not generation_write(generation):
             raise Problem("question-lost", "The answer came after the question had been given up.")
-        generation_trace(generation)
+        generation_trace(generation, call)
+        if call is not None and isinstance(call.outcome, Reply) and call.outcome.sql:
+            generation_score(generation, "sql_valid", passed=problem is None, comment=str(problem or ""))
+    generation_log(generation, database=target.name)
 
 
 def _remember(generation: Generation) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from teams.models import Reservation
 from text2sql.models import Attempt, Generation
 from text2sql.pipeline.claude import Usage
+from text2sql.question_log import generation_log
 from text2sql.services.attempts import charge_book
 from text2sql.services.outcomes import generation_stamp, generation_trace, generation_write
 
@@ -16,8 +17,10 @@ def questions_sweep(*, limit: int = 100) -> int:
     """End running questions that no process can still answer. Running twice at once is harmless. Returns how many."""
     now = timezone.now()
     lost = Generation.objects.filter(status=Generation.Status.RUNNING, lost_at__lt=now).order_by("lost_at")
-    swept = sum(_sweep(generation) for generation in lost.select_related("database")[:limit])
-    return swept + _sweep_leases(limit)
+    swept = [generation for generation in lost.select_related("database")[:limit] if _sweep(generation)]
+    for generation in swept:
+        generation_log(generation, database=generation.database.name)
+    return len(swept) + _sweep_leases(limit)
 
 
 @transaction.atomic(durable=True)

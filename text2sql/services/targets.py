@@ -10,7 +10,7 @@ from django.db import connection
 
 from teams.access import Principal
 from text2sql.encryption import secret_decrypt
-from text2sql.models import Catalog
+from text2sql.models import Catalog, Database
 from text2sql.models.databases import view_version
 from text2sql.pipeline.schema import Schema
 from text2sql.problems import Problem, not_found
@@ -25,6 +25,7 @@ class Target:
     name: str
     description: str
     dialect: str
+    share_text: bool
     encrypted_url: str
     row_cap: int
     timeout_seconds: int
@@ -39,6 +40,11 @@ class Target:
     @property
     def url(self) -> str:
         return secret_decrypt(self.encrypted_url, bound_to=str(self.database_id))
+
+    def database(self) -> Database:
+        """The row as far as it has been read."""
+        read = [self.database_id, self.name, self.share_text]
+        return Database.from_db(connection.alias, ["id", "name", "share_text"], read)
 
     def view(self) -> Schema:
         """The tables and columns that the team sees."""
@@ -58,7 +64,7 @@ def target_find(*, principal: Principal, team_id: str, name: str) -> Target:
         row = cursor.fetchone()
     if row is None:
         raise not_found("database")
-    zone, model, database_id, name, description, dialect, url, row_cap, timeout, version, tables, hidden = row
+    zone, model, database_id, name, description, dialect, share, url, row_cap, timeout, version, tables, hidden = row
     if version is None:
         raise Problem("database-not-read", "The tables of this database have not been read yet; try again in a moment.")
     return Target(
@@ -69,6 +75,7 @@ def target_find(*, principal: Principal, team_id: str, name: str) -> Target:
         name=name,
         description=description,
         dialect=dialect,
+        share_text=share,
         encrypted_url=url,
         row_cap=row_cap,
         timeout_seconds=timeout,
@@ -79,8 +86,8 @@ def target_find(*, principal: Principal, team_id: str, name: str) -> Target:
 
 
 _FIND = """
-    SELECT t.time_zone, t.model, d.id, d.name, d.description, d.dialect, d.encrypted_url, d.row_cap,
-           d.timeout_seconds, c.schema_version, a.tables, a.hidden_columns
+    SELECT t.time_zone, t.model, d.id, d.name, d.description, d.dialect, d.share_text,
+           d.encrypted_url, d.row_cap, d.timeout_seconds, c.schema_version, a.tables, a.hidden_columns
     FROM text2sql_databaseaccess a
     JOIN text2sql_database d ON d.id = a.database_id
     JOIN teams_team t ON t.slug = a.team_id

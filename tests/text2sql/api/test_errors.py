@@ -9,8 +9,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from teams.services.keys import key_revoke
+from tests.clients import ApiClient
 from tests.factories import GenerationFactory, make_key
-from tests.text2sql.api.conftest import ApiClient, Shopper, assert_problem
+from tests.text2sql.api.conftest import Shopper, assert_problem
 from text2sql.models import Catalog
 from text2sql.problems import PROBLEMS
 from text2sql.services.targets import _view

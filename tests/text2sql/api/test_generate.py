@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from teams.access import Scope
+from tests.clients import ApiClient
 from tests.factories import BudgetFactory, GenerationFactory, make_key
-from tests.text2sql.api.conftest import ApiClient, Shopper, assert_problem
+from tests.text2sql.api.conftest import Shopper, assert_problem
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import DatabaseAccess, Generation
 

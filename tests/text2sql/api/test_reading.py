@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from teams.models import BudgetWindow
 from teams.services.budgets import windows_open
+from tests.clients import ApiClient
 from tests.factories import BudgetFactory, GenerationFactory, TeamFactory, make_database, make_key
-from tests.text2sql.api.conftest import ApiClient, Shopper, assert_problem
+from tests.text2sql.api.conftest import Shopper, assert_problem
 from text2sql.models import Catalog, Database, DatabaseAccess
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 
 from observability.services import doctor as house
 from observability.services import langfuse_doctor as langfuse
-from observability.services.doctor import Finding, Level, Look, looks_run
+from observability.services.doctor import Finding, Level, Look, looks_run, without_database
 from text2sql.services import doctor as questions
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
 
     def handle(self, *, json: bool, **options: Any) -> None:
-        findings = looks_run([*house.looks(), *langfuse.looks(), *_question_looks()])
+        findings = _findings()
         self.stdout.write(_document(findings) if json else self._table(findings))
         if any(finding.level == Level.FAIL for finding in findings):
             sys.exit(1)
@@ -42,10 +42,18 @@ class Command(BaseCommand):
         return "\n".join([*lines, "", summary])
 
 
+def _findings() -> list[Finding]:
+    (database,) = looks_run([Look("database", house.database_look)])
+    if database.level == Level.FAIL:
+        looks = [*house.looks(), *langfuse.looks(), *questions.fixed_looks()]
+        return [database, *looks_run([without_database(look) for look in looks])]
+    return [database, *looks_run([*house.looks(), *langfuse.looks(), *_question_looks()])]
+
+
 def _question_looks() -> list[Look]:
     try:
         return questions.looks()
-    except DatabaseError:  # the line of the database says so
+    except DatabaseError:  # it has no tables yet: the line of the migrations says so
         return questions.fixed_looks()
 
 
