@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_api
+from observability.langfuse.sdk import sdk_load
 
 __all__ = ["LangfuseCosts", "LangfuseUnavailable", "costs_read"]
 
@@ -42,6 +43,7 @@ def costs_read(
 
     `tags`: only observations with any of them; `tags_not`: only those with none of them. Raises LangfuseUnavailable.
     """
+    sdk_load()
     rows = _asked(
         {
             "view": "observations",

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_config, langfuse_configured
 from observability.langfuse.scores import ScoreSent, lists_are_taken, scores_send, scores_stored
+from observability.langfuse.sdk import sdk_load
 from observability.langfuse.spans import TracePayload, spans_of
 from observability.langfuse.traces import Sent, observations_stored, spans_send
 from observability.services.doctor import Look, Verdict, clock_verdict, fail, ok, utc_now, warn
@@ -26,6 +27,7 @@ def looks() -> list[Look]:
     """None of them where Langfuse is not configured, except the line that says so."""
     if not langfuse_configured():
         return [Look("langfuse", lambda: warn("off", "Set LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY to see traces."))]
+    sdk_load()  # the looks run side by side
     seed = f"doctor:{uuid4()}"
     return [
         Look("langfuse", server_look, 15),

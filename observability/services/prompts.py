@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_configured
 from observability.langfuse.prompts import LangfusePrompt, prompt_get
+from observability.langfuse.sdk import sdk_load
 from observability.models import ManagedPrompt
 from observability.services.deliveries import connection_release
 
@@ -43,6 +44,7 @@ def prompts_fetch() -> None:
     name, asked_at = settings.LANGFUSE_PROMPT_NAME, timezone.now()
     if not name or not langfuse_configured():
         return
+    sdk_load()
     ManagedPrompt.objects.get_or_create(name=name, defaults={"label": LABEL})
     connection_release()
     try:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from observability.langfuse.client import langfuse_configured
 from observability.langfuse.scores import ScoreSent, scores_send
+from observability.langfuse.sdk import sdk_load
 from observability.masking import mask
 from observability.models import Channel, Score
 from observability.services.channels import channel_is_open, channel_succeeded, channel_take, channel_troubled
@@ -79,6 +80,7 @@ def scores_export(*, limit: int = 200) -> ExportOutcome:
     """
     if not langfuse_configured():
         return ExportOutcome()
+    sdk_load()
     if not channel_is_open(Channel.Name.API):
         return ExportOutcome()
     scores = Score.objects.claim(limit=limit, lease=LEASE)

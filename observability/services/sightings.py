@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_configured
 from observability.langfuse.scores import scores_stored
+from observability.langfuse.sdk import sdk_load
 from observability.langfuse.traces import IDS_PER_QUESTION, observations_stored
 from observability.models import Channel, LangfuseDelivery, Score, Trace
 from observability.services.channels import channel_succeeded, channel_take, channel_troubled
@@ -124,6 +125,7 @@ def _reconcile(rows: QuerySet[Row], ask: Callable[[list[Row]], set[Any] | None])
     sighting, now = Sighting(), timezone.now()
     if not langfuse_configured():
         return sighting
+    sdk_load()
     ends = time.monotonic() + SENDING
     unseen = rows.filter(
         state=LangfuseDelivery.State.DELIVERED,

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_configured
+from observability.langfuse.sdk import sdk_load
 from observability.langfuse.spans import ObservationPayload, TracePayload, spans_of
 from observability.langfuse.traces import Sending, Sent, spans_send
 from observability.masking import mask, mask_label, mask_labels
@@ -227,6 +228,7 @@ def traces_export(*, limit: int = 200) -> ExportOutcome:
     """
     if not langfuse_configured():
         return ExportOutcome()
+    sdk_load()
     if not channel_is_open(Channel.Name.INGESTION):
         return ExportOutcome()
     traces = Trace.objects.claim(limit=limit, lease=LEASE)
