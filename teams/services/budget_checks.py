@@ -15,7 +15,7 @@ from observability.langfuse.client import langfuse_configured
 from observability.services.alerts import alert_raise
 from observability.services.costs import LangfuseUnavailable, costs_read
 from teams.models import Budget, BudgetCheck, BudgetWindow, Team
-from teams.services.budgets import window_bounds
+from teams.services.budgets import window_open
 
 TAG = "text2sql"
 """What marks an observation in Langfuse as ours."""
@@ -44,20 +44,18 @@ def budgets_check(*, now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     windows, checked = _windows(now), 0
+    reading: _Reading | None = None
     for bounds, group in groupby(windows, key=lambda window: (window.starts_at, window.ends_at)):
         connection.close()  # Langfuse may take its time
-        reading = _read(*bounds)
+        # What could not be read for one window is not asked again for the next: a slow Langfuse is slow for all.
+        reading = reading if reading and reading.error else _read(*bounds)
         checked += sum(_check(window, reading, now) for window in group)
     return checked
 
 
 def _windows(now: datetime) -> list[BudgetWindow]:
-    windows = []
-    for budget in Budget.objects.filter(team__active=True).select_related("team"):
-        start, end = window_bounds(budget.period, budget.team.time_zone, now)
-        window, _ = BudgetWindow.objects.get_or_create(budget=budget, starts_at=start, defaults={"ends_at": end})
-        window.budget = budget
-        windows.append(window)
+    budgets = Budget.objects.filter(team__active=True).select_related("team")
+    windows = [window_open(budget=budget, zone=budget.team.time_zone, at=now) for budget in budgets]
     return sorted(windows, key=lambda window: (window.starts_at, window.ends_at))
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.db.models import Sum
 
 from observability.services.prices import TokenUsage
-from teams.models import Budget, BudgetWindow, Team
+from teams.models import Budget, BudgetWindow, Charge, Team
 
 
 @dataclass
@@ -51,13 +52,25 @@ def window_bounds(period: str, zone: ZoneInfo, at: datetime) -> tuple[datetime, 
 
 def windows_open(*, team: Team, at: datetime) -> list[BudgetWindow]:
     """The team's windows that hold this moment, made where they do not exist yet."""
-    windows = []
-    for budget in Budget.objects.filter(team=team).order_by("pk"):
-        start, end = window_bounds(budget.period, team.time_zone, at)
-        window, _ = BudgetWindow.objects.get_or_create(budget=budget, starts_at=start, defaults={"ends_at": end})
-        window.budget = budget
-        windows.append(window)
-    return windows
+    budgets = Budget.objects.filter(team=team).order_by("pk")
+    return [window_open(budget=budget, zone=team.time_zone, at=at) for budget in budgets]
+
+
+def window_open(*, budget: Budget, zone: ZoneInfo, at: datetime) -> BudgetWindow:
+    """The budget's window that holds this moment.
+
+    A new one begins with what the team was already charged in it: a budget that is set at noon, or anew, or whose team
+    moves to another time zone, counts the whole day.
+    """
+    start, end = window_bounds(budget.period, zone, at)
+    window = BudgetWindow.objects.filter(budget=budget, starts_at=start).first()
+    if window is None:
+        charges = Charge.objects.filter(team=budget.team_id, charged_at__gte=start, charged_at__lt=end)
+        spent = charges.aggregate(sum=Sum("cost_usd"))["sum"] or Decimal(0)
+        opened = {"ends_at": end, "spent_usd": spent}
+        window, _ = BudgetWindow.objects.get_or_create(budget=budget, starts_at=start, defaults=opened)
+    window.budget = budget
+    return window
 
 
 def budget_reserve(

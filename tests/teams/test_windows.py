@@ -1,13 +1,18 @@
 """A window is one day of the team's own clock, whatever daylight saving does to it."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from teams.services.budgets import window_bounds
+from teams.models import Charge
+from teams.services.budgets import window_bounds, windows_open
+from tests.factories import BudgetFactory, TeamFactory
 
 ZONES = st.sampled_from(sorted(name for name in available_timezones() if name != "localtime")).map(ZoneInfo)
 MOMENTS = st.datetimes(datetime(2025, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis wants naive bounds
@@ -59,3 +64,17 @@ def test_days_of_odd_clocks_are_as_long_as_they_really_are(zone: str, at: str, s
 def test_an_unknown_period_is_an_error() -> None:
     with pytest.raises(ValueError, match="fortnight"):
         window_bounds("fortnight", ZoneInfo("UTC"), datetime.now(UTC))
+
+
+@pytest.mark.django_db
+def test_a_window_that_is_opened_late_counts_what_the_day_has_cost_already() -> None:
+    team, now = TeamFactory(slug="sales"), timezone.now()
+    ids = {"attempt_id": uuid4(), "generation_id": uuid4()}
+    Charge.objects.create(**ids, team=team, database="d", model="m", cost_usd=Decimal("0.75"), charged_at=now)
+    budget = BudgetFactory(team=team, limit_usd=1)
+    (window,) = windows_open(team=team, at=now)
+    assert window.spent_usd == Decimal("0.75")
+    budget.delete()
+    BudgetFactory(team=team, limit_usd=2)
+    (again,) = windows_open(team=team, at=now)
+    assert again.spent_usd == Decimal("0.75")
