@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./run.sh [--port N] [--no-demo]   install what is missing, then start everything
+# ./run.sh [--port N] [--host ADDRESS] [--no-demo]   install what is missing, then start everything
 # ./run.sh test [pytest arguments]  install what is missing, then run the tests
 set -euo pipefail
 
