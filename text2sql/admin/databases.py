@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from teams.admin.base import TeamScopedAdmin, TeamScopedInline, object_action
 from teams.site import request_principal
+from text2sql.encryption import UnreadableSecret
 from text2sql.models import Database, DatabaseAccess
 from text2sql.pipeline.schema import Schema
 from text2sql.services.databases import (
@@ -156,7 +157,7 @@ class DatabaseAdmin(TeamScopedAdmin):
     def test(self, request: HttpRequest, database: Database, form: Any) -> str:
         try:
             probe = database_probe(database)
-        except TargetError as error:
+        except (TargetError, UnreadableSecret) as error:
             messages.error(request, f"{database.name}: {error}")
         else:
             messages.success(request, f"{database.name}: connected to {probe.dialect} {probe.server_version}.")

@@ -72,6 +72,9 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        charset = (request.content_params or {}).get("charset", "utf-8")
+        if request.path.startswith("/api/") and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+            return problem_response(Problem("unsupported-media-type", "Send UTF-8."))
         response = self.get_response(request)
         if response.status_code < 400 or not request.path.startswith("/api/"):
             return response

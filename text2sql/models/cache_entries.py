@@ -42,7 +42,7 @@ class CacheRemoval(models.Model):
     """An answer that must leave the cache. The row stays until the store has confirmed it, however long it is down."""
 
     cache_key = models.CharField(max_length=64, primary_key=True)
-    requested_at = models.DateTimeField(auto_now_add=True)
+    requested_at = models.DateTimeField()
 
     class Meta:
         app_label = "text2sql"

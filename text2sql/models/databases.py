@@ -144,7 +144,7 @@ class DatabaseAccess(models.Model):
         return schema.restricted(tables=frozenset(self.tables) or None, hidden_columns=frozenset(self.hidden_columns))
 
 
-def view_version(tables: list[str], hidden_columns: list[str]) -> str:
-    """16 hex digits over what a team may see: teams with the same view share cached answers, nobody else does."""
-    canonical = json.dumps([sorted(set(tables)), sorted(set(hidden_columns))])
+def view_version(tables: list[str], hidden_columns: list[str], description: str) -> str:
+    """16 hex digits over what a team is shown: teams with the same view share cached answers, nobody else does."""
+    canonical = json.dumps([sorted(set(tables)), sorted(set(hidden_columns)), description])
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -176,7 +176,7 @@ class _Reading:
         elif event.type == "content_block_delta":
             self.first_token_at = self.first_token_at or datetime.now(UTC)
             if event.delta.type == "text_delta":
-                self.text += event.delta.text
+                self.text += _storable(event.delta.text)
         elif event.type == "message_delta":
             self.usage = _usage(event.usage, self.usage)
             self.stop_reason = event.delta.stop_reason or ""
@@ -237,7 +237,12 @@ class _Reading:
             ) from error
         if status not in ("ok", "cannot_answer") or (status == "ok" and not sql):
             raise self.failure("answer-malformed", "Claude's answer was not of the agreed shape.", passing=True)
-        return {"status": status, "sql": sql, "explanation": explanation}
+        return {"status": status, "sql": _storable(sql), "explanation": _storable(explanation)}
+
+
+def _storable(text: str) -> str:
+    """Text that PostgreSQL and UTF-8 can hold: no NUL, no half of a surrogate pair. JSON can spell both."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _usage(reported: Any, before: Usage | None = None) -> Usage:

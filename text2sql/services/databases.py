@@ -70,8 +70,10 @@ def database_url_set(*, database: Database, url: str, actor: str) -> None:
     """Point a database somewhere else; its tables are read anew. Raises UrlRejected."""
     database.dialect = url_check(url)
     database.encrypted_url = secret_encrypt(url, bound_to=str(database.pk))
+    # The tables known so far are those of another place: nothing is asked or run until they are read there.
+    database.catalog = None
     database.sync_state = Database.SyncState.REQUESTED
-    database.save(update_fields=["dialect", "encrypted_url", "sync_state"])
+    database.save(update_fields=["dialect", "encrypted_url", "catalog", "sync_state"])
     audit_record(actor=actor, verb="database.url_changed", target=database.name, data={"dialect": database.dialect})
 
 
@@ -80,7 +82,7 @@ def database_url(database: Database) -> str:
 
 
 def database_probe(database: Database) -> Probe:
-    """Connect and look around. Raises TargetError with a sentence that says what to do."""
+    """Connect and look around. Raises TargetError or UnreadableSecret, with a sentence that says what to do."""
     return target_probe(database_url(database))
 
 

@@ -9,6 +9,7 @@ from teams.access import Principal
 from text2sql.encryption import UnreadableSecret
 from text2sql.models import Execution, Generation
 from text2sql.pipeline.guard import GuardRefusal, guard_statement
+from text2sql.pipeline.schema import Schema
 from text2sql.problems import Problem
 from text2sql.services.connections import connection_release
 from text2sql.services.databases import url_check
@@ -34,8 +35,9 @@ def execution_run(*, principal: Principal, generation: Generation) -> ExecutionO
     if generation.status != Generation.Status.SUCCEEDED:
         raise Problem("conflict", "This generation has no SQL to run.")
     target = target_find(principal=principal, team_id=generation.team_id, name=generation.database.name)
+    view = target.view()
     connection_release()
-    result, problem = _run(target, generation.sql)
+    result, problem = _run(target, view, generation.sql)
     with transaction.atomic(durable=True):
         execution = _record(principal, generation, result, problem)
     return ExecutionOutcome(execution, result, problem)
@@ -59,10 +61,10 @@ def _record(
     )
 
 
-def _run(target: Target, sql: str) -> tuple[QueryResult | None, Problem | None]:
+def _run(target: Target, view: Schema, sql: str) -> tuple[QueryResult | None, Problem | None]:
     try:
         # Checked again: what the team may see can have shrunk since the SQL was written.
-        guarded = guard_statement(sql, schema=target.view())
+        guarded = guard_statement(sql, schema=view)
         url_check(target.url)  # likewise, what this installation opens
         result = run_query(
             target.url, guarded.sql, dialect=target.dialect, row_cap=target.row_cap, timeout=target.timeout_seconds

@@ -1,5 +1,6 @@
 """A question's way through the house: cache, gate, Claude, guard, settle. Read `generation_create` top to bottom."""
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +8,7 @@ from itertools import count
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from observability.services.prices import PriceUnknown
@@ -39,6 +40,8 @@ from text2sql.services.rules import Rules, rules_current
 from text2sql.services.steps import step_taken
 from text2sql.services.targets import Target, target_find
 from text2sql.services.usage import money_text
+
+logger = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(seconds=15)
 """How long after its deadline a running question is called lost: time to settle what arrived at the last moment."""
@@ -135,8 +138,9 @@ def _prompt(target: Target, question: Question, rules: Rules) -> Prompt:
         schema_text=schema_text(target.view(), name=target.name, description=target.description),
         dialect=target.dialect,
         question=question.text,
-        today=timezone.now().astimezone(target.time_zone).date(),
-        time_zone=target.time_zone.key,
+        # The databases' sessions run in UTC, so this is the day that CURRENT_DATE will mean.
+        today=timezone.now().date(),
+        time_zone="UTC",
         rules=rules.text,
     )
 
@@ -189,6 +193,10 @@ def _take(generation: Generation, reply: Reply, target: Target) -> Problem | Non
             guarded = guard_statement(reply.sql, schema=target.view())
     except GuardRefusal as refusal:
         return Problem("sql-refused", refusal.message, {"code": refusal.code})
+    except Exception:
+        # The answer is paid for: whatever went wrong with it, its bill is settled and the question ends.
+        logger.exception("The answer to %s could not be checked", generation.pk)
+        return Problem("internal-error", "Claude's answer could not be checked; the error has been logged.")
     generation.sql, generation.tables = guarded.sql, list(guarded.tables)
     generation.status = Generation.Status.SUCCEEDED
     return None
@@ -205,7 +213,8 @@ def _close(generation: Generation, call: Call | None, target: Target, problem: P
         if call is not None:
             attempt_close(call, generation=generation, database=target.name)
         if not generation_write(generation):
-            raise Problem("question-lost", "The answer came after the question had been given up.")
+            lost = "The answer came after the question had been given up."
+            raise Problem("question-lost", lost, {"generation_id": str(generation.pk)})
         generation_trace(generation, call)
         if call is not None and isinstance(call.outcome, Reply) and call.outcome.sql:
             generation_score(generation, "sql_valid", passed=problem is None, comment=str(problem or ""))
@@ -224,12 +233,12 @@ def _remember(generation: Generation) -> None:
     )
     if settings.CACHE_TABLE_NAME:
         connection_release()
-    answer_cache().put(
-        generation.cache_key,
-        answer,
-        database_id=str(generation.database_id),
-        expires_at=timezone.now() + timedelta(days=settings.CACHE_TTL_DAYS),
-    )
+    expires_at = timezone.now() + timedelta(days=settings.CACHE_TTL_DAYS)
+    try:
+        answer_cache().put(generation.cache_key, answer, database_id=str(generation.database_id), expires_at=expires_at)
+    except DatabaseError:
+        # The answer is given and paid for; only the next one will cost again.
+        logger.exception("The answer to %s could not be cached", generation.pk)
 
 
 def _refusal(refusal: BudgetExceeded | PriceUnknown) -> Problem:

@@ -1,5 +1,6 @@
 """What a killed process left behind is brought to an end: questions, attempts, money, traces."""
 
+import logging
 from uuid import UUID
 
 from django.db import transaction
@@ -12,15 +13,23 @@ from text2sql.question_log import generation_log
 from text2sql.services.attempts import charge_book
 from text2sql.services.outcomes import generation_stamp, generation_trace, generation_write
 
+logger = logging.getLogger(__name__)
+
 
 def questions_sweep(*, limit: int = 100) -> int:
     """End running questions that no process can still answer. Running twice at once is harmless. Returns how many."""
     now = timezone.now()
     lost = Generation.objects.filter(status=Generation.Status.RUNNING, lost_at__lt=now).order_by("lost_at")
-    swept = [generation for generation in lost.select_related("database")[:limit] if _sweep(generation)]
-    for generation in swept:
-        generation_log(generation, database=generation.database.name)
-    return len(swept) + _sweep_leases(limit)
+    swept = 0
+    for generation in lost.select_related("database")[:limit]:
+        try:
+            if _sweep(generation):
+                swept += 1
+                generation_log(generation, database=generation.database.name)
+        except Exception:
+            # One question that cannot be ended must not keep all the others, and their money, waiting.
+            logger.exception("The lost question %s could not be ended", generation.pk)
+    return swept + _sweep_leases(limit)
 
 
 @transaction.atomic(durable=True)

@@ -35,7 +35,7 @@ class Target:
 
     @property
     def view_version(self) -> str:
-        return view_version(list(self.tables), list(self.hidden_columns))
+        return view_version(list(self.tables), list(self.hidden_columns), self.description)
 
     @property
     def url(self) -> str:

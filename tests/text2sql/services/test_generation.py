@@ -280,3 +280,11 @@ def test_every_end_of_a_question_leaves_one_trace(
     assert traces == set(Generation.objects.values_list("trace_id", flat=True))
     assert {answered.trace_id, cached.trace_id} < traces
     assert len(traces) == 4
+
+
+def test_what_no_store_can_hold_is_replaced_and_the_bill_settled(asker: Asker, claude: ClaudeStandIn) -> None:
+    # JSON can spell what neither UTF-8 nor PostgreSQL can hold.
+    escaped = '{"status": "ok", "sql": "%s", "explanation": "a\\u0000b \\ud83d half an emoji"}'
+    claude.play("answer", sql=SQL, text=escaped % SQL)
+    generation = asker.ask()
+    assert assert_settled(generation).explanation == "a\ufffdb ? half an emoji"
