@@ -32,16 +32,12 @@ def child_environment(data_dir: Path, **more: str) -> dict[str, str]:
     }
 
 
-def database_url() -> str:
-    """The URL of the test's database."""
-    values: dict[str, Any] = connection.settings_dict
-    login = quote(values["USER"], safe="")
-    if values["PASSWORD"]:
-        login += ":" + quote(values["PASSWORD"], safe="")
-    options = {"host": values["HOST"]} if values["HOST"].startswith("/") else {}
-    server = "" if options else values["HOST"]
-    port = f":{values['PORT']}" if values["PORT"] else ""
-    return f"postgresql://{login}@{server}{port}/{values['NAME']}?{urlencode(options)}"
+def database_url(**options: str) -> str:
+    """The URL of the test's database; `options` are libpq's."""
+    at: dict[str, Any] = connection.settings_dict
+    query = {"host": at["HOST"], "port": str(at["PORT"] or ""), "password": at["PASSWORD"], **options}
+    tail = urlencode({name: value for name, value in query.items() if value})
+    return f"postgresql://{quote(at['USER'], safe='')}@/{at['NAME']}?{tail}"
 
 
 @contextmanager

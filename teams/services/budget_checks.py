@@ -7,13 +7,14 @@ from decimal import Decimal
 from itertools import groupby
 
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from observability.langfuse.client import langfuse_configured
 from observability.services.alerts import alert_raise
 from observability.services.costs import LangfuseUnavailable, costs_read
+from observability.services.deliveries import connection_release
 from teams.models import Budget, BudgetCheck, BudgetWindow, Team
 from teams.services.budgets import window_open
 
@@ -46,7 +47,7 @@ def budgets_check(*, now: datetime | None = None) -> int:
     windows, checked = _windows(now), 0
     reading: _Reading | None = None
     for bounds, group in groupby(windows, key=lambda window: (window.starts_at, window.ends_at)):
-        connection.close()  # Langfuse may take its time
+        connection_release()  # Langfuse may take its time
         # What could not be read for one window is not asked again for the next: a slow Langfuse is slow for all.
         reading = reading if reading and reading.error else _read(*bounds)
         checked += sum(_check(window, reading, now) for window in group)

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from observability.models import Price
 from observability.services.prices import prices_forget
-from tests.text2sql.services.test_crowd import database_url
+from tests.processes import database_url
 from text2sql.checks import model_check
 
 GOOD = {

@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import httpx
 import psycopg
 import pytest
 from django.conf import settings as project
-from django.db import connection
 
 from teams.models import Charge, Reservation
 from tests.factories import BudgetFactory, TeamFactory, make_database, make_key
+from tests.processes import child_environment, database_url
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Generation
 
@@ -38,7 +36,7 @@ def test_fifty_slow_questions_in_flight_share_a_pool_of_five_connections(shop: P
     token = make_key(team)[1]
     with (
         ClaudeStandIn(delay=DELAY) as claude,
-        web_server(claude, shop.parent, tmp_path) as url,
+        web_server(claude, tmp_path) as url,
         Watch(claude) as watch,
         ThreadPoolExecutor(QUESTIONS) as threads,
     ):
@@ -89,22 +87,15 @@ class Watch:
 
 
 @contextmanager
-def web_server(claude: ClaudeStandIn, folder: Path, tmp_path: Path) -> Iterator[str]:
+def web_server(claude: ClaudeStandIn, tmp_path: Path) -> Iterator[str]:
     """The real web process, on the test's database."""
     port = free_port()
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "text2sql.settings",
-        "DATABASE_URL": database_url(application_name=NAME),
-        "DATABASE_POOL_SIZE": str(POOL),
-        "DATA_DIR": str(tmp_path),
-        "SECRET_KEY": project.SECRET_KEY,
-        "ENCRYPTION_KEYS": ",".join(project.ENCRYPTION_KEYS),
-        "SQLITE_FOLDERS": str(folder),
-        "CLAUDE_STAND_IN_URL": claude.base_url,
-        "ANTHROPIC_API_KEY": "",
-        "DEBUG": "true",
-    }
+    environment = child_environment(
+        tmp_path,
+        DATABASE_URL=database_url(application_name=NAME),
+        DATABASE_POOL_SIZE=str(POOL),
+        CLAUDE_STAND_IN_URL=claude.base_url,
+    )
     arguments = [
         "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--blocking-threads", "64", "text2sql.wsgi:application",
@@ -131,14 +122,6 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(f"the web server does not answer: {log.read_text()}")
-
-
-def database_url(**options: str) -> str:
-    """The test's database as a URL."""
-    at: dict[str, Any] = connection.settings_dict
-    query = {"host": at["HOST"], "port": str(at["PORT"] or ""), "password": at["PASSWORD"], **options}
-    tail = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items() if value)
-    return f"postgresql://{at['USER']}@/{at['NAME']}?{tail}"
 
 
 def free_port() -> int:
