@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +16,7 @@ from langfuse.api.scores.types import CreateScoreRequest
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
@@ -59,6 +61,26 @@ def client_of(lf: LangfuseStandIn, *, secret_key: str = "", timeout: float = 2) 
         password=secret_key or lf.secret_key,
         timeout=timeout,
     )
+
+
+def own_key() -> str:
+    """A public key for a stand-in of one test: the SDK keeps one client per key as long as the process runs."""
+    return f"pk-lf-{uuid.uuid4()}"
+
+
+@contextmanager
+def sdk_of(lf: LangfuseStandIn) -> Iterator[langfuse.Langfuse]:
+    """The whole SDK, with its threads; all is sent when it is left. `lf` needs a key of its own."""
+    client = langfuse.Langfuse(
+        public_key=lf.public_key,
+        secret_key=lf.secret_key,
+        base_url=lf.base_url,
+        tracer_provider=TracerProvider(),
+    )
+    try:
+        yield client
+    finally:
+        client.shutdown()
 
 
 def span(

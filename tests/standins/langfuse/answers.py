@@ -34,6 +34,10 @@ def invalid_data(*issues: Issue) -> RefusedError:
     return RefusedError(Answer(400, {"message": "Invalid request data", "error": list(issues)}))
 
 
+def not_found(message: str) -> RefusedError:
+    return RefusedError(Answer(404, {"message": message, "error": "LangfuseNotFoundError"}))
+
+
 def not_imitated(what: str) -> RefusedError:
     """The real server answers this, the stand-in does not: no invented answer."""
     return RefusedError(Answer(501, {"message": f"The Langfuse stand-in does not imitate {what}."}))

@@ -197,16 +197,16 @@ def subject_of(score: Score) -> dict[str, str]:
     return {"kind": "experiment", "id": score.dataset_run_id}
 
 
-def page_size(text: str | None, maximum: int) -> int:
+def page_size(text: str | None, maximum: int, name: str = "limit") -> int:
     """Rows per page, 50 unless asked for; more than `maximum` is refused."""
     if text is None:
         return 50
     if not text.isdecimal():
-        raise invalid_data(wrong_type(["limit"], "number", text))
+        raise invalid_data(wrong_type([name], "number", text))
     if int(text) > maximum:
-        raise invalid_data(too_big(["limit"], maximum))
+        raise invalid_data(too_big([name], maximum))
     if int(text) < 1:
-        raise invalid_data(too_small(["limit"], 1))
+        raise invalid_data(too_small([name], 1))
     return int(text)
 
 

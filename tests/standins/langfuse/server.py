@@ -34,6 +34,7 @@ class Request:
     body: Any  # ExportTraceServiceRequest for spans, decoded JSON, None when empty, otherwise bytes
     arrived: float  # time.monotonic()
     status: int | None = None
+    answer: Answer | None = None  # what was sent, with `status`
 
 
 class Listener(ThreadingHTTPServer):
@@ -105,7 +106,7 @@ class Exchange(BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        request.status = answer.status
+        request.status, request.answer = answer.status, answer
         self.send(answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = exchange  # noqa: N815  named by http.server

@@ -24,6 +24,8 @@ class LangfuseStandIn:
     on a real server); the python-side reads below never lag. Both may be changed while it runs, on `store`.
     merge_at_parts: merge by itself when that many accepted batches lie in a month; None: only by `merge()`.
     quote_64_bit: metrics print 64-bit integers as texts.
+    write_mode: in "dual" dataset runs are stored and read; in "events_only", the server's default, experiments
+    have taken their place.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class LangfuseStandIn:
         scores_visible_after: float = 0.0,
         merge_at_parts: int | None = None,
         quote_64_bit: bool = False,
+        write_mode: Literal["events_only", "dual"] = "events_only",
     ) -> None:
         self.public_key = public_key
         self.secret_key = secret_key
@@ -45,6 +48,7 @@ class LangfuseStandIn:
         self.store = Store(visible_after, scores_visible_after, merge_at_parts)
         self._api = Api(self.store, self.project, public_key, secret_key, version)
         self._api.quote_64_bit = quote_64_bit
+        self._api.write_mode = write_mode
         self._faults = Faults()
         self._guard: socket.socket | None = None
         self._listener: Listener | None = None

@@ -55,6 +55,9 @@ class Store:
         limit = time.monotonic() - self.visible_after
         return [row for row in self.rows() if row.arrived <= limit]
 
+    def trace_of(self, observation_id: str) -> str | None:
+        return next((row.trace_id for row in self.visible_rows() if row.id == observation_id), None)
+
     def traces(self) -> dict[str, Trace]:
         last = {row.key: row for row in self.rows()}
         grouped: dict[str, list[Observation]] = {}
