@@ -14,6 +14,7 @@ class ObservabilityConfig(AppConfig):
             masking_settings_check,
         )
         from observability.services.prices import prices_forget, prices_seed  # noqa: PLC0415  # as above
+        from observability.services.schedules import schedules_seed  # noqa: PLC0415  # as above
 
         checks.register(langfuse_settings_check)
         checks.register(masking_settings_check)
@@ -21,3 +22,4 @@ class ObservabilityConfig(AppConfig):
         post_save.connect(prices_forget, sender=price, dispatch_uid="prices_forget")
         post_delete.connect(prices_forget, sender=price, dispatch_uid="prices_forget")
         post_migrate.connect(prices_seed, sender=self, dispatch_uid="prices_seed")
+        post_migrate.connect(schedules_seed, sender=self, dispatch_uid="schedules_seed")

@@ -26,6 +26,7 @@ from observability.masking import MASK, is_secret_name, redact
 
 REQUESTS = "observability.requests"
 QUESTIONS = "observability.questions"
+ALERTS = "observability.alerts"
 
 # Their texts name files, hosts, modules and attributes, never a value of a row or a question.
 _HARMLESS = (OSError, ImportError, NameError, AttributeError, OperationalError, InterfaceError, ImproperlyConfigured)
@@ -234,7 +235,7 @@ def cloudwatch_handler(*, group: str, region: str) -> logging.Handler:
 def logging_config(
     *, debug: bool, questions: bool = False, cloudwatch_group: str = "", cloudwatch_region: str = ""
 ) -> dict[str, Any]:
-    """The LOGGING setting: requests and questions to standard output, all else from INFO on to standard error.
+    """The LOGGING setting: requests, questions and alerts to standard output, all else from INFO on to standard error.
 
     With `cloudwatch_group` all of it also goes to that log group, as JSON (see observability/cloudwatch.py).
     """
@@ -267,6 +268,7 @@ def logging_config(
         "loggers": {
             REQUESTS: line,
             QUESTIONS: line,
+            ALERTS: line,
             # Django's own handlers would write the same lines again, unredacted.
             "django": {"handlers": [], "propagate": True},
             # Its line per request holds the whole address; ours does not.

@@ -7,6 +7,7 @@ from observability.services.backlog import backlog_prune
 from observability.services.deliveries import drain
 from observability.services.heartbeats import heartbeat_note
 from observability.services.prompts import prompts_fetch
+from observability.services.schedules import LEASE, schedules_run
 from observability.services.scores import scores_export
 from observability.services.sightings import scores_reconcile, traces_reconcile
 from observability.services.traces import traces_export
@@ -48,3 +49,8 @@ def prune_deliveries() -> None:
 @shared_task(ignore_result=True, time_limit=TIME_LIMIT)
 def heartbeat(name: str = "schedule") -> None:
     heartbeat_note(name)
+
+
+@shared_task(ignore_result=True, time_limit=LEASE.total_seconds() - 60)
+def run_schedules() -> None:
+    schedules_run()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
@@ -40,6 +41,12 @@ class LangfuseConfig:
 
 def langfuse_configured() -> bool:
     return bool(settings.ENABLE_LANGFUSE and settings.LANGFUSE_PUBLIC_KEY and settings.LANGFUSE_SECRET_KEY)
+
+
+def langfuse_is_cloud() -> bool:
+    """Langfuse Cloud has limits, a server of one's own has none."""
+    host = urlsplit(settings.LANGFUSE_BASE_URL).hostname or ""
+    return host == "langfuse.com" or host.endswith(".langfuse.com")
 
 
 def langfuse_config() -> LangfuseConfig:

@@ -14,11 +14,16 @@ class LangfusePrompt:
     text: str
 
 
-def prompt_get(name: str, *, label: str) -> LangfusePrompt:
-    """The version that carries the label, asked for once. Raises LangfuseUnavailable, also where there is none."""
+def prompt_get(name: str, *, label: str | None = None, version: int | None = None) -> LangfusePrompt:
+    """The version that carries the label, or that of this number; asked for once.
+
+    Raises LangfuseUnavailable, also where there is none.
+    """
     with langfuse_asked():
         # The client puts the name into the path as it is, and a name may stand in folders.
-        answer = langfuse_api().prompts.get(quote(name, safe=""), label=label, request_options={"max_retries": 0})
+        answer = langfuse_api().prompts.get(
+            quote(name, safe=""), label=label, version=version, request_options={"max_retries": 0}
+        )
     if answer.name != name:
         raise LangfuseUnavailable(f"Langfuse answered with another prompt, {answer.name[:100]!r}")
     if answer.type != "text":

@@ -19,7 +19,7 @@ _MODULES = (
     "opentelemetry.sdk.trace",
     "opentelemetry.sdk.util.instrumentation",
 )
-_RESOURCES = ("metrics", "observations", "projects", "prompts", "scores")
+_RESOURCES = ("dataset_items", "datasets", "metrics", "observations", "projects", "prompts", "scores")
 
 _loading = threading.Lock()
 _loaded = threading.Event()

@@ -32,6 +32,7 @@ class ObservationPayload(TypedDict):
     metadata: dict[str, Any]
     prompt_name: NotRequired[str]  # rows of earlier versions have neither
     prompt_version: NotRequired[int | None]
+    experiment: NotRequired[dict[str, str]]  # only of an experiment's items
 
 
 class TracePayload(TypedDict):
@@ -79,7 +80,7 @@ def spans_of(trace_id: str, payload: TracePayload) -> list[ReadableSpan]:
             parent=context(one["parent_id"]) if one["parent_id"] else None,
             resource=resource,
             kind=SpanKind.INTERNAL,
-            attributes=on_every_span | _attributes(one, payload["metadata"]),
+            attributes=on_every_span | _attributes(one, payload["metadata"]) | _experiment(one),
             start_time=one["started_ms"] * 1_000_000,
             end_time=one["ended_ms"] * 1_000_000,
             instrumentation_scope=scope,
@@ -117,6 +118,17 @@ def _attributes(one: ObservationPayload, trace_metadata: dict[str, Any]) -> dict
         # Floats only here, on the wire: Langfuse stores a Decimal as 0.
         cost_details={name: float(usd) for name, usd in one["cost"].items()},
     )
+
+
+def _experiment(one: ObservationPayload) -> dict[str, Any]:
+    """What makes an observation an item of an experiment: the names are Langfuse's, without their common prefix."""
+    from langfuse import LangfuseOtelSpanAttributes as Names  # noqa: PLC0415  # see spans_of
+
+    told = one.get("experiment")
+    if not told:
+        return {}
+    root = {Names.EXPERIMENT_ITEM_ROOT_OBSERVATION_ID: one["id"]}
+    return root | {getattr(Names, f"EXPERIMENT_{name.upper()}"): text for name, text in told.items()}
 
 
 def _prompt_link(one: ObservationPayload) -> dict[str, Any]:

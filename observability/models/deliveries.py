@@ -66,8 +66,9 @@ class DeliveryQuerySet(models.QuerySet[AnyDelivery]):
         error: str,
         maybe_sent: bool = False,
         at_least: timedelta = timedelta(0),
+        at_most: timedelta = BACKOFF_LIMIT,
     ) -> None:
-        """Pending again after a back-off by the row's own tries, `at_least` so long.
+        """Pending again after a back-off by the row's own tries, `at_least` so long, of which `at_most` is obeyed.
 
         `maybe_sent`: this try may have arrived. That stays known until the row is settled: a later try that surely
         did not arrive tells nothing about this one.
@@ -78,7 +79,7 @@ class DeliveryQuerySet(models.QuerySet[AnyDelivery]):
             by_tries[row.tries].append(row)
         known: dict[str, Any] = {"maybe_sent": True} if maybe_sent else {}
         for tries, group in by_tries.items():
-            pause = max(backoff(tries), min(at_least, BACKOFF_LIMIT))
+            pause = max(backoff(tries), min(at_least, at_most))
             self._settle(group, state=Delivery.State.PENDING, next_try_at=now + pause, last_error=error, **known)
 
     def release(self, rows: Iterable[AnyDelivery]) -> None:

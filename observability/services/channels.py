@@ -6,13 +6,13 @@ probe at a time: a server that is down, slow or busy is met by one of our worker
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from observability.langfuse.client import langfuse_is_cloud
 from observability.models import Channel
 from observability.models.deliveries import backoff
 
@@ -75,9 +75,8 @@ def channel_troubled(name: Channel.Name, error: str, *, retry_after: timedelta =
 
 
 def _pace(name: Channel.Name) -> Pace | None:
-    """Langfuse Cloud has limits, a server of one's own has none. LANGFUSE_API_PER_MINUTE says otherwise, 0 is none."""
-    host = urlsplit(settings.LANGFUSE_BASE_URL).hostname or ""
-    pace = CLOUD[name] if host == "langfuse.com" or host.endswith(".langfuse.com") else None
+    """Langfuse Cloud's, and none elsewhere. LANGFUSE_API_PER_MINUTE says otherwise, 0 is none."""
+    pace = CLOUD[name] if langfuse_is_cloud() else None
     told: int | None = settings.LANGFUSE_API_PER_MINUTE
     if name != Channel.Name.API or told is None:
         return pace

@@ -7,7 +7,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from observability.models import Alert, Heartbeat
+from observability.models import Alert, AlertDelivery, Delivery, Heartbeat
 from observability.services.backlog import WAITING, backlog
 
 
@@ -34,11 +34,12 @@ def _backlog() -> Iterator[Metric]:
     waiting.add_metric(["scores"], found.pending_scores)
     failed.add_metric(["traces"], found.failed_traces)
     failed.add_metric(["scores"], found.failed_scores)
-    alerts = Alert.objects.filter(WAITING).aggregate(count=Count("pk"), since=Min("created_at"))
+    alerts = AlertDelivery.objects.filter(WAITING).aggregate(count=Count("pk"), since=Min("created_at"))
     waiting.add_metric(["alerts"], alerts["count"])
+    failed.add_metric(["alerts"], AlertDelivery.objects.filter(state=Delivery.State.FAILED).count())
     age = GaugeMetricFamily("text2sql_backlog_oldest_seconds", "Age of what waits longest.", labels=["target"])
     age.add_metric(["langfuse"], found.oldest_age_seconds)
-    age.add_metric(["mail"], (timezone.now() - alerts["since"]).total_seconds() if alerts["since"] else 0)
+    age.add_metric(["alerts"], (timezone.now() - alerts["since"]).total_seconds() if alerts["since"] else 0)
     paused = GaugeMetricFamily(
         "text2sql_langfuse_paused_seconds",
         "Until Langfuse is asked again after trouble.",

@@ -18,6 +18,7 @@ from observability.models import Price
 SEED = Path(__file__).resolve().parent.parent / "prices.json"
 TWELVE_DECIMALS = Decimal("1e-12")
 CACHE_SECONDS = 60.0
+ANYWHERE = frozenset({"", "global", "not_available"})
 
 
 class PriceUnknown(Exception):  # a fact about the model, named as the callers say it
@@ -77,7 +78,8 @@ def price_find(*, model: str, at: datetime, prompt_tokens: int) -> ModelPrice:
 def cost_of_usage(*, model: str, usage: TokenUsage, at: datetime, geo: str = "", batch: bool = False) -> Decimal:
     """The cost of one call in USD, twelve decimals. Raises PriceUnknown.
 
-    `geo` is Claude's `inference_geo`: "us", or "global" and "" for anywhere; `batch`: called in a batch.
+    `geo` is Claude's `inference_geo`: "us", or "global", "not_available" (what models without a choice say) and ""
+    for anywhere; `batch`: called in a batch.
     """
     price = price_find(model=model, at=at, prompt_tokens=usage.prompt)
     return _usd(
@@ -91,7 +93,7 @@ def cost_of_usage(*, model: str, usage: TokenUsage, at: datetime, geo: str = "",
 
 
 def _geo_multiplier(price: ModelPrice, geo: str) -> Decimal:
-    if geo in ("", "global"):
+    if geo in ANYWHERE:
         return Decimal(1)
     if geo != "us" or price.geo_us_multiplier is None:
         raise PriceUnknown(f"There is no price for the model {price.model!r} with the inference geo {geo!r}.")
@@ -102,11 +104,13 @@ def cost_upper_bound(*, model: str, prompt_tokens: int, max_tokens: int, at: dat
     """The most that a call of up to so many prompt and output tokens can cost, in USD. Raises PriceUnknown.
 
     Every prompt token counts as the dearest kind, and of all tiers that such a call can fall in the dearest is taken.
+    Where the model may be told to answer in the US it counts as done: the account's workspace may have it as default.
     """
     return max(
         _usd(
             (prompt_tokens, max(tier.input, tier.cache_write_5m, tier.cache_write_1h, tier.cache_read)),
             (max_tokens, tier.output),
+            times=max(Decimal(1), tier.geo_us_multiplier or Decimal(1)),
         )
         for tier in _tiers(model=model, at=at, prompt_tokens=prompt_tokens)
     )

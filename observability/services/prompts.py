@@ -58,6 +58,21 @@ def prompts_fetch() -> None:
     _note(name, asked_at, fetched=fetched)
 
 
+def prompt_fetch(name: str, version: int) -> ManagedText:
+    """One version of a prompt, straight from Langfuse: to try it out. Nothing is kept.
+
+    Raises:
+        LangfuseUnavailable: It cannot be had.
+        ValueError: It cannot be used; the message says why.
+    """
+    sdk_load()
+    connection_release()
+    fetched = prompt_get(name, version=version)
+    if reason := _refusal(fetched):
+        raise ValueError(f"Version {fetched.version} of {name} cannot be used: {reason}.")
+    return ManagedText(fetched.text, fetched.version)
+
+
 def prompt_current(name: str) -> ManagedText | None:
     """The newest good text of that name; None where there is none, no name, or Langfuse is not configured.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Min, QuerySet
 from django.utils import timezone
 
 from observability.langfuse.client import LangfuseUnavailable, langfuse_configured
@@ -60,7 +60,7 @@ def spans_seen(traces: Sequence[Trace]) -> set[tuple[str, str]] | None:
         starts = [one["started_ms"] for trace in part for one in trace.payload["observations"]]
         shown = _asked(
             lambda part=part, starts=starts: observations_stored(  # type: ignore[misc]  # bound now
-                [trace.trace_id for trace in part],
+                sorted({trace.trace_id for trace in part}),
                 starts_at=datetime.fromtimestamp(min(starts) // 1000, UTC),
                 ends_at=datetime.fromtimestamp(max(starts) // 1000 + 1, UTC),
             )
@@ -91,6 +91,27 @@ def scores_reconcile() -> Sighting:
         return {score.pk for score in scores if score.pk in shown and _is_value(shown[score.pk], score.value)}
 
     return _reconcile(Score.objects.all(), ask)
+
+
+def traces_look_again(*, user_id: str, starts_at: datetime, ends_at: datetime) -> int:
+    """Have a user's traces that began in this span looked for once more, though Langfuse was seen to show them.
+
+    Only those of the last day: what is older is not sent again. Returns how many.
+    """
+    return Trace.objects.filter(
+        user_id=user_id,
+        started_at__gte=starts_at,
+        started_at__lt=ends_at,
+        state=LangfuseDelivery.State.DELIVERED,
+        delivered_at__gt=timezone.now() - LOOK_UNTIL,
+        confirmed_at__isnull=False,
+    ).update(confirmed_at=None)
+
+
+def traces_since() -> datetime | None:
+    """When the oldest trace began that is remembered: what was spent before, Langfuse need not know."""
+    oldest: datetime | None = Trace.objects.aggregate(oldest=Min("started_at"))["oldest"]
+    return oldest
 
 
 def _spans_of(trace: Trace) -> set[tuple[str, str]]:

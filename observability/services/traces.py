@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST = 200  # characters; Langfuse drops longer user ids, sessions, tags and metadata values
+# What a trace says of itself on each of its spans.
+ABOUT = ("name", "user_id", "session_id", "tags", "metadata", "environment", "release")
 BATCH_TRACES = 50
 BATCH_CHARACTERS = 3_000_000
 # What was sent may take half a minute to be visible in Langfuse; before that, asking for it proves nothing.
@@ -60,16 +62,22 @@ class ObservationRecord:
     # The prompt of Langfuse's that a generation was made with; empty for one of our own.
     prompt_name: str = ""
     prompt_version: int | None = None
+    # The experiment that it is an item of: see services/experiments.py.
+    experiment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceRecord:
-    """One trace: `seed` makes its id, the root observation comes first."""
+    """One trace: `seed` makes its id, the root observation comes first.
+
+    With a `part` it holds only observations that came after the trace was written down; their parents may be in it.
+    """
 
     seed: str
     name: str
     user_id: str
     observations: Sequence[ObservationRecord]
+    part: str = ""
     session_id: str = ""
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -99,18 +107,21 @@ def usage_details(usage: TokenUsage) -> dict[str, int]:
 def trace_record(record: TraceRecord) -> Trace | None:
     """Write a trace down in the caller's transaction; None when Langfuse is not configured.
 
-    The same seed again changes nothing: the first record stays.
+    The same seed and part again change nothing: the first record stays.
     """
     if not langfuse_configured():
         return None
     payload = _payload(record)
+    if record.part:
+        payload.update(_told(trace_id_for(record.seed)))
     trace = Trace(
         trace_id=trace_id_for(record.seed),
+        part=record.part,
         user_id=payload["user_id"],
         started_at=record.observations[0].started_at,
         payload=payload,
     )
-    return trace if _insert(trace) else Trace.objects.get(trace_id=trace.trace_id)
+    return trace if _insert(trace) else Trace.objects.get(trace_id=trace.trace_id, part=trace.part)
 
 
 def _insert(trace: Trace) -> bool:
@@ -134,6 +145,14 @@ def _fields() -> Sequence[Any]:
     return Trace._meta.concrete_fields
 
 
+def _told(trace_id: str) -> TracePayload:
+    """What the trace itself has told, if that is still here: a part that said otherwise would overwrite it."""
+    names = [f"payload__{name}" for name in ABOUT]
+    told = Trace.objects.filter(trace_id=trace_id, part="").values_list(*names).first() or [None] * len(ABOUT)
+    known = zip(ABOUT, told, strict=True)
+    return {name: value for name, value in known if value is not None}  # type: ignore[return-value]  # some of its keys
+
+
 def _payload(record: TraceRecord) -> TracePayload:
     return {
         "name": _short(record.name),
@@ -154,7 +173,7 @@ def _observation(seed: str, one: ObservationRecord) -> ObservationPayload:
         usage = usage or {"input": 0, "output": 0}
         cost.setdefault("total", sum(cost.values(), Decimal(0)))
     status_message, told_in, told_out = mask([_storable(text) for text in (one.status_message, one.input, one.output)])
-    return {
+    payload: ObservationPayload = {
         "id": span_id_for(seed, one.key),
         "parent_id": None if one.parent is None else span_id_for(seed, one.parent),
         "type": one.type,
@@ -174,6 +193,14 @@ def _observation(seed: str, one: ObservationRecord) -> ObservationPayload:
         "prompt_name": one.prompt_name,
         "prompt_version": one.prompt_version,
     }
+    if one.experiment:
+        payload["experiment"] = _experiment(one.experiment)
+    return payload
+
+
+def _experiment(told: Mapping[str, str]) -> dict[str, str]:
+    expected = mask(_storable(told.get("item_expected_output", "")))
+    return {name: _storable(text) for name, text in told.items()} | {"item_expected_output": expected}
 
 
 def _ms(moment: datetime) -> int:

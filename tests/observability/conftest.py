@@ -1,4 +1,6 @@
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,9 @@ from pytest_django import Settings
 
 from observability.langfuse import client
 from observability.services.traces import ObservationRecord, TraceRecord
+from tests.observability.mail import MailServer
 from tests.standins.langfuse import LangfuseStandIn
+from tests.standins.receiver import Receiver
 
 START = datetime(2026, 11, 23, 9, 30, 15, 123_900, tzinfo=UTC)
 
@@ -38,6 +42,15 @@ def old_langfuse(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterato
         langfuse_use(settings, lf)
         yield lf
     client._clients_forget()
+
+
+def part_made(seed: str = "generation-1", *, part: str = "execution:1", start: datetime = START) -> TraceRecord:
+    """What comes to the trace of `trace_made` a minute later: one span below its root."""
+    later = start + timedelta(minutes=1)
+    span = ObservationRecord(
+        key=part, parent="root", name="execute_sql", started_at=later, ended_at=later + timedelta(milliseconds=30)
+    )
+    return replace(trace_made(seed, start=start), part=part, observations=[span])
 
 
 def trace_made(
@@ -82,3 +95,24 @@ def trace_made(
         "observations": (root, generation),
     }
     return TraceRecord(seed=seed, **trace | changes)
+
+
+@pytest.fixture
+def mail_server(settings: Settings) -> Iterator[MailServer]:
+    with MailServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address[:2]
+        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+        settings.EMAIL_TIMEOUT = 1
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def receiver(settings: Settings) -> Iterator[Receiver]:
+    """A receiver of webhooks on this machine, which alerts may be posted to."""
+    settings.ALERT_PRIVATE_ADDRESSES_ALLOWED = True
+    with Receiver() as server:
+        yield server

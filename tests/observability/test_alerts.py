@@ -1,20 +1,23 @@
 import smtplib
 import socketserver
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from observability.models import Alert
-from observability.services.alerts import alert_raise, alerts_send
+from observability.models import Alert, AlertDelivery, AuditEntry
+from observability.services.alerts import alert_acknowledge, alert_raise, alerts_send
 from observability.services.deliveries import ExportOutcome, drain
+from tests.observability.logs import lines_of, logging_as
+from tests.observability.mail import MailServer
 
 
 def raise_one(**changes: Any) -> Alert | None:
@@ -31,7 +34,7 @@ def raise_one(**changes: Any) -> Alert | None:
 
 
 def due_now() -> None:
-    Alert.objects.update(next_try_at=timezone.now())
+    AlertDelivery.objects.update(next_try_at=timezone.now())
 
 
 @pytest.mark.django_db
@@ -42,9 +45,9 @@ def test_an_alert_is_mailed_to_all_its_recipients_once() -> None:
     (message,) = mail.outbox
     assert message.to == ["lead@example.com", "admin@example.com"]
     assert message.subject == "sales has used 80 % of its budget"
-    alert = Alert.objects.get()
-    assert (alert.state, alert.last_error) == (Alert.State.DELIVERED, "")
-    assert alert.delivered_at is not None
+    delivery = AlertDelivery.objects.get()
+    assert (delivery.state, delivery.last_error) == ("delivered", "")
+    assert delivery.delivered_at is not None
 
 
 @pytest.mark.django_db
@@ -65,7 +68,7 @@ def test_of_many_at_once_with_one_key_one_is_raised() -> None:
     with ThreadPoolExecutor(4) as threads:
         raised = list(threads.map(attempt, range(8)))
     assert sum(alert is not None for alert in raised) == 1
-    assert Alert.objects.count() == 1
+    assert Alert.objects.count() == AlertDelivery.objects.count() == 1
 
 
 @pytest.mark.django_db
@@ -88,64 +91,8 @@ def test_an_address_no_mail_can_be_sent_to_fails_its_alert_only() -> None:
     raise_one(key="good")
     outcome = alerts_send()
     assert (outcome.failed, outcome.delivered, outcome.postponed) == (1, 1, 0)
-    assert Alert.objects.get(key="bad").state == Alert.State.FAILED
-    assert Alert.objects.get(key="good").state == Alert.State.DELIVERED
-
-
-class MailServer(socketserver.ThreadingTCPServer):
-    """A small SMTP server over a real socket; `refusal` is what it answers to every recipient, if anything."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), MailTalk)
-        self.refusal = ""
-        self.taken: list[str] = []
-
-
-class MailTalk(socketserver.StreamRequestHandler):
-    server: MailServer
-
-    def handle(self) -> None:
-        self.say("220 ready")
-        for line in self.rfile:
-            verb = line.decode().split()[0].upper()
-            if verb == "RCPT" and self.server.refusal:
-                self.say(self.server.refusal)
-            elif verb == "DATA":
-                self.say("354 go on")
-                self.server.taken.append(self.text())
-                self.say("250 taken")
-            elif verb == "QUIT":
-                self.say("221 bye")
-                return
-            else:
-                self.say("250 fine")
-
-    def text(self) -> str:
-        lines = []
-        for line in self.rfile:
-            if line == b".\r\n":
-                break
-            lines.append(line.decode())
-        return "".join(lines)
-
-    def say(self, line: str) -> None:
-        self.wfile.write(f"{line}\r\n".encode())
-
-
-@pytest.fixture
-def mail_server(settings: Settings) -> Iterator[MailServer]:
-    with MailServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-        settings.EMAIL_HOST, settings.EMAIL_PORT = server.server_address[:2]
-        settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-        settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
-        settings.EMAIL_TIMEOUT = 1
-        yield server
-        server.shutdown()
+    assert AlertDelivery.objects.get(alert__key="bad").state == "failed"
+    assert AlertDelivery.objects.get(alert__key="good").state == "delivered"
 
 
 @pytest.mark.django_db
@@ -156,8 +103,8 @@ def test_a_mail_server_that_is_down_gets_the_alert_later(mail_server: MailServer
     before = timezone.now()
     outcome = drain(alerts_send)
     assert (outcome.claimed, outcome.postponed, outcome.delivered) == (2, 2, 0)
-    for row in Alert.objects.all():
-        assert row.state == Alert.State.PENDING
+    for row in AlertDelivery.objects.all():
+        assert row.state == "pending"
         assert "refused" in row.last_error
         assert row.next_try_at >= before + timedelta(seconds=1)
     settings.EMAIL_PORT = port
@@ -193,11 +140,69 @@ def test_a_mailbox_that_does_not_exist_is_not_tried_again(mail_server: MailServe
     mail_server.refusal = "550 no such user"
     raise_one()
     assert alerts_send().failed == 1
-    assert "no such user" in Alert.objects.get().last_error
+    assert "no such user" in AlertDelivery.objects.get().last_error
     due_now()
     assert alerts_send() == ExportOutcome()
 
 
 def test_mail_trouble_is_an_os_error() -> None:
-    # alerts_send relies on it.
+    # alert_senders relies on it.
     assert issubclass(smtplib.SMTPException, OSError)
+
+
+@pytest.mark.django_db
+def test_an_alert_keeps_its_figures_exactly() -> None:
+    raise_one(details={"spent_usd": Decimal("8.000000000001"), "threshold": 80})
+    alert = Alert.objects.get()
+    assert alert.details == {"spent_usd": "8.000000000001", "threshold": 80}
+    assert (alert.scope, alert.level, alert.acknowledged_at, alert.acknowledged_by) == ("sales", "warning", None, "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_alert_falls_with_the_transaction_that_caused_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_as(debug=False):
+        with transaction.atomic():
+            raise_one()
+            transaction.set_rollback(True)
+        assert (Alert.objects.count(), AlertDelivery.objects.count()) == (0, 0)
+    assert lines_of(capsys.readouterr().out, "alert_raised") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_statement_tells_a_key_that_was_raised_before(
+    django_assert_num_queries: Callable[[int], AbstractContextManager[object]],
+) -> None:
+    raise_one()
+    with transaction.atomic(), django_assert_num_queries(1):
+        assert raise_one() is None
+
+
+@pytest.mark.django_db
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        raise_one(level="loud")
+
+
+@pytest.mark.django_db
+def test_an_alert_is_acknowledged_once_and_the_first_word_stands() -> None:
+    alert = raise_one()
+    assert alert is not None
+    assert alert_acknowledge(alert=alert, actor="user:alice", note="I look into it.")
+    assert not alert_acknowledge(alert=alert, actor="user:root", note="Me too.")
+    alert.refresh_from_db()
+    assert (alert.acknowledged_by, alert.note) == ("user:alice", "I look into it.")
+    entry = AuditEntry.objects.get(verb="alert.acknowledged")
+    assert (entry.actor, entry.target, entry.scope) == ("user:alice", alert.key, "sales")
+    assert entry.data == {"note": "I look into it."}
+
+
+@pytest.mark.django_db
+def test_an_alert_that_nobody_took_for_a_week_is_given_up(mail_server: MailServer) -> None:
+    mail_server.refusal = "452 mailbox full"
+    raise_one()
+    AlertDelivery.objects.update(created_at=timezone.now() - timedelta(days=6, hours=23))
+    assert alerts_send().postponed == 1
+    AlertDelivery.objects.update(created_at=timezone.now() - timedelta(days=7))
+    due_now()
+    assert alerts_send().failed == 1
+    assert AlertDelivery.objects.get().last_error.startswith("given up after 7 days: recipients refused")

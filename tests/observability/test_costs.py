@@ -1,17 +1,28 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pytest_django import Settings
 
 from observability.langfuse import client
 from observability.services import costs
-from observability.services.costs import LangfuseUnavailable, costs_read
+from observability.services.costs import (
+    LangfuseUnavailable,
+    Questions,
+    costs_read,
+    questions_per_hour,
+    unpriced_read,
+)
 from observability.services.traces import trace_record, traces_export
 from tests.observability.conftest import trace_made
 from tests.standins.langfuse import LangfuseStandIn
+from tests.standins.langfuse.answers import Answer
+from tests.standins.langfuse.faults import Fault
 
 METRICS = "/api/public/v2/metrics"
 DAY = datetime(2026, 11, 22, tzinfo=UTC)
@@ -20,7 +31,6 @@ NEXT_DAY = DAY + timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "PAUSE", 0.01)
     monkeypatch.setattr(costs, "TIMEOUT", 1)
 
 
@@ -37,7 +47,8 @@ def test_costs_are_summed_by_user_and_in_total(langfuse: LangfuseStandIn) -> Non
     spend("", "0.5")
     traces_export()
     read = costs_read(starts_at=DAY, ends_at=NEXT_DAY)
-    assert read.by_user == {"sales": Decimal("0.3"), "hr": Decimal("0.006890000001")}
+    assert read.by_user == {"sales": Decimal("0.3"), "hr": Decimal("0.006890000001"), "": Decimal("0.5")}
+    assert read.tokens == {"sales": 8940, "hr": 4470, "": 4470}
     assert read.total == Decimal("0.806890000001")
     assert read.complete
 
@@ -94,6 +105,79 @@ def test_a_thousand_rows_may_not_be_all(langfuse: LangfuseStandIn) -> None:
 
 
 @pytest.mark.django_db
+def test_users_that_a_full_answer_leaves_out_are_asked_for_by_name(langfuse: LangfuseStandIn) -> None:
+    for number in range(1200):
+        spend(f"user-{number:04}", f"{1 + number / 10000:.4f}")
+    traces_export(limit=2000)
+    users = [*(f"user-{number:04}" for number in range(0, 1200, 2)), "nobody-of-them"]
+    questions = Questions(left=10)
+    read = costs_read(starts_at=DAY, ends_at=NEXT_DAY, users=users, questions=questions)
+    assert read.complete
+    assert (read.by_user["user-0000"], read.by_user["user-0198"]) == (Decimal(1), Decimal("1.0198"))
+    assert read.by_user["nobody-of-them"] == 0
+    assert "user-0001" not in read.by_user
+    assert read.total == sum((Decimal(1) + Decimal(number) / 10000 for number in range(1200)), Decimal(0))
+    asked = [json.loads(request.query["query"][0]) for request in langfuse.requests if request.path == METRICS]
+    lists = [one["filters"][0]["value"] for one in asked[2:]]
+    assert "dimensions" not in asked[1]
+    assert [user for part in lists for user in part] == users
+    assert (len(asked), questions.asked, questions.left) == (2 + len(lists), 2 + len(lists), 8 - len(lists))
+    assert all(len(quote(request.query["query"][0])) < 8_000 for request in langfuse.requests if request.query)
+
+
+@pytest.mark.django_db
+def test_where_the_list_takes_more_questions_than_are_left_nothing_is_believed(langfuse: LangfuseStandIn) -> None:
+    for number in range(1000):
+        spend(f"user-{number:04}", "1")
+    traces_export(limit=2000)
+    users = [f"user-{number:04}" for number in range(1000)]
+    with pytest.raises(LangfuseUnavailable, match="more users than Langfuse names"):
+        costs_read(starts_at=DAY, ends_at=NEXT_DAY, users=users, questions=Questions(left=3))
+    assert len([request for request in langfuse.requests if request.path == METRICS]) == 1
+
+
+def test_no_question_is_put_that_may_not_be(langfuse: LangfuseStandIn) -> None:
+    with pytest.raises(LangfuseUnavailable, match="no further question"):
+        costs_read(starts_at=DAY, ends_at=NEXT_DAY, questions=Questions(left=0))
+    assert langfuse.requests == []
+
+
+@pytest.mark.django_db
+def test_tokens_of_models_without_a_price_are_told_by_user(langfuse: LangfuseStandIn) -> None:
+    for user, model, count, cost in [
+        ("sales", "a-model-of-ours", 500, "0"),
+        ("sales", "claude-sonnet-5", 30, "0.4"),
+        ("hr", "claude-sonnet-5", 7, "1"),
+    ]:
+        record = trace_made(f"{user} {model}", user_id=user, cost=cost, start=DAY, tags=["notebook"])
+        root, generation = record.observations
+        trace_record(replace(record, observations=(root, replace(generation, model=model, usage={"input": count}))))
+    traces_export()
+    questions = Questions(left=2)
+    unpriced = unpriced_read(starts_at=DAY, ends_at=NEXT_DAY, tags_not=["text2sql"], questions=questions)
+    assert unpriced == {"sales": 500}
+    assert questions.left == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "allowed"),
+    [
+        ("https://cloud.langfuse.com", None, 4),
+        ("https://us.cloud.langfuse.com", 0, None),
+        ("https://cloud.langfuse.com", 2400, 100),
+        ("https://langfuse.example.com", None, None),
+        ("https://langfuse.example.com", 48, 2),
+        ("https://langfuse.example.com", 5, 1),
+    ],
+)
+def test_langfuse_cloud_allows_a_few_questions_an_hour(
+    settings: Settings, url: str, told: int | None, allowed: int | None
+) -> None:
+    settings.LANGFUSE_BASE_URL, settings.LANGFUSE_METRICS_PER_DAY = url, told
+    assert questions_per_hour() == allowed
+
+
+@pytest.mark.django_db
 def test_numbers_may_come_as_texts(langfuse: LangfuseStandIn) -> None:
     langfuse._api.quote_64_bit = True
     spend("sales", "2")
@@ -110,25 +194,12 @@ def test_one_question_is_one_request(langfuse: LangfuseStandIn) -> None:
     assert query["config"] == {"row_limit": 1000}
 
 
-def test_a_passing_failure_is_tried_once_more(langfuse: LangfuseStandIn) -> None:
-    langfuse.fail(status=502, path=METRICS)
-    assert costs_read(starts_at=DAY, ends_at=NEXT_DAY).total == 0
-    assert len(langfuse.requests) == 2
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 422, 429])
-def test_a_refusal_is_not_tried_again(langfuse: LangfuseStandIn, status: int) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403, 422, 429, 500, 502, 503])
+def test_a_refusal_is_unavailable_and_not_asked_again(langfuse: LangfuseStandIn, status: int) -> None:
     langfuse.fail(status=status, path=METRICS, retry_after=60)
     with pytest.raises(LangfuseUnavailable, match=f"HTTP {status}"):
         costs_read(starts_at=DAY, ends_at=NEXT_DAY)
     assert len(langfuse.requests) == 1
-
-
-def test_a_server_that_stays_broken_is_unavailable_after_two_tries(langfuse: LangfuseStandIn) -> None:
-    langfuse.fail(next=None, status=500, path=METRICS)
-    with pytest.raises(LangfuseUnavailable, match="HTTP 500"):
-        costs_read(starts_at=DAY, ends_at=NEXT_DAY)
-    assert len(langfuse.requests) == 2
 
 
 def test_a_server_that_is_down_is_unavailable(langfuse: LangfuseStandIn) -> None:
@@ -137,9 +208,30 @@ def test_a_server_that_is_down_is_unavailable(langfuse: LangfuseStandIn) -> None
         costs_read(starts_at=DAY, ends_at=NEXT_DAY)
 
 
-def test_a_cut_answer_is_tried_once_more(langfuse: LangfuseStandIn) -> None:
+def test_a_cut_answer_is_unavailable(langfuse: LangfuseStandIn) -> None:
     langfuse.cut_answer(path=METRICS)
-    assert costs_read(starts_at=DAY, ends_at=NEXT_DAY).total == 0
+    with pytest.raises(LangfuseUnavailable, match="disconnected"):
+        costs_read(starts_at=DAY, ends_at=NEXT_DAY)
+    assert len(langfuse.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["html", "broken", "shape", "type", "binary"])
+def test_rubbish_is_unavailable(langfuse: LangfuseStandIn, kind: Any) -> None:
+    langfuse.garbage(kind, path=METRICS)
+    with pytest.raises(LangfuseUnavailable):
+        costs_read(starts_at=DAY, ends_at=NEXT_DAY)
+
+
+@pytest.mark.parametrize("figure", ['"nan"', '"much"', "1e300", "NaN", "[]", "100000000"])
+def test_a_figure_that_is_no_cost_is_unavailable(langfuse: LangfuseStandIn, figure: str) -> None:
+    body = f'{{"data": [{{"userId": "sales", "sum_totalCost": {figure}, "sum_totalTokens": 1}}]}}'
+    answer = Answer(200, body.encode(), {"Content-Type": "application/json"})
+    langfuse._faults.add(Fault("fail", METRICS, 1, answer=answer))
+    if figure == "[]":
+        assert costs_read(starts_at=DAY, ends_at=NEXT_DAY).total == 0
+        return
+    with pytest.raises(LangfuseUnavailable, match="not an answer of Langfuse"):
+        costs_read(starts_at=DAY, ends_at=NEXT_DAY)
 
 
 def test_a_stalling_server_is_unavailable_after_the_timeout(langfuse: LangfuseStandIn) -> None:

@@ -57,7 +57,7 @@ def asked(claude: ClaudeStandIn, langfuse: LangfuseStandIn, shop: Path, settings
         assert client.post("generate", body).json()["status"] == "succeeded"
     again = {"database": "shop", "question": "Who is 1?", "session_id": "s-1", "end_user": "nina"}
     assert sales.post("generate", again).json()["cached"] is True
-    claude.play("answer", sql="DELETE FROM customers", explanation="No.")
+    claude.play("answer", times=3, sql="DELETE FROM customers", explanation="No.")
     assert sales.post("generate", {"database": "shop", "question": "Empty it?"}).status_code != 200
     traces_export()
     scores_export()

@@ -1,6 +1,7 @@
 """A run of questions over the API: its log lines hold nothing they must not, and the documented queries add up."""
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from observability.logging import QUESTIONS
+from observability.services.alerts import alert_raise
 from tests.clients import ApiClient
 from tests.factories import make_database, make_key
-from tests.observability.insights import documented_queries, run
+from tests.observability.insights import DOCS, documented_queries, run
 from tests.observability.logs import lines_of, logging_as
 from tests.people import make_people
 from tests.standins.langfuse import LangfuseStandIn
@@ -84,7 +87,7 @@ NO = '{"status": "cannot_answer", "sql": "", "explanation": "No."}'
 # What is played, and how often: what may pass is tried twice.
 FAILURES: list[tuple[str, int, dict[str, Any]]] = [
     ("overloaded", 2, {}),
-    ("answer", 1, {"sql": "DELETE FROM customers"}),
+    ("answer", 3, {"sql": "DELETE FROM customers"}),
     ("answer", 1, {"sql": None, "status": "cannot_answer", "text": NO}),
     ("malformed_json", 2, {}),
     ("cut_stream", 2, {}),
@@ -200,7 +203,37 @@ def test_all_lines_of_one_request(written: Written) -> None:
     assert len(found) == sum(line.get("request_id") == wanted for line in everything)
 
 
+@pytest.fixture
+def alert_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The lines of four alerts, among others."""
+    levels = ["warning", "critical", "critical", "info"]
+    with logging_as(debug=False):
+        for number, level in enumerate(levels):
+            alert_raise(
+                key=f"k{number}", kind="budget", scope="sales", level=level, subject=f"Alert {number}", body="b"
+            )
+        logging.getLogger(QUESTIONS).info("alert_raised?", extra={"alert_level": "critical"})
+    return lines_of(capsys.readouterr().out)
+
+
+def test_alerts_by_team_and_kind(alert_lines: list[dict[str, Any]]) -> None:
+    told = [line for line in alert_lines if line["message"] == "alert_raised"]
+    assert [(line["key"], line["subject"], line["level"]) for line in told[:1]] == [("k0", "Alert 0", "INFO")]
+    found = run(documented_queries()["Alerts by team and kind"], events(alert_lines))
+    assert [(row["scope"], row["kind"], row["alert_level"], row["alerts"]) for row in found] == [
+        ("sales", "budget", "critical", 2), ("sales", "budget", "warning", 1), ("sales", "budget", "info", 1),
+    ]  # fmt: skip
+
+
+def test_the_documented_metric_filter_counts_critical_alerts(alert_lines: list[dict[str, Any]]) -> None:
+    (pattern,) = re.findall(r"```metric-filter\n\{ (.*?) \}\n```", DOCS.read_text())
+    conditions = [re.fullmatch(r'\$\.(\w+) = "(\w+)"', part) for part in pattern.split(" && ")]
+    assert all(conditions)
+    counted = [line for line in alert_lines if all(one and line.get(one[1]) == one[2] for one in conditions)]
+    assert [line["key"] for line in counted] == ["k1", "k2"]
+
+
 def test_every_documented_query_is_tested() -> None:
     source = Path(__file__).read_text()
-    assert len(documented_queries()) == 7
+    assert len(documented_queries()) == 8
     assert [name for name in documented_queries() if f'"{name}"' not in source] == []

@@ -60,6 +60,7 @@ WORKED = TokenUsage(input=120, cache_write_5m=300, cache_write_1h=500, cache_rea
     [
         ({}, "0.006890000000"),
         ({"geo": "global"}, "0.006890000000"),
+        ({"geo": "not_available"}, "0.006890000000"),
         ({"geo": "us"}, "0.007579000000"),
         ({"batch": True}, "0.003445000000"),
         ({"geo": "us", "batch": True}, "0.003789500000"),
@@ -170,18 +171,33 @@ tokens = st.integers(min_value=0, max_value=1_000_000)
     model=st.sampled_from(sorted({entry["model"] for entry in SEEDED})),
     usage=st.builds(TokenUsage, tokens, tokens, tokens, tokens, tokens),
     slack=st.tuples(tokens, tokens),
+    geo=st.sampled_from(["global", "us"]),
 )
-def test_no_call_costs_more_than_its_upper_bound(model: str, usage: TokenUsage, slack: tuple[int, int]) -> None:
+def test_no_call_costs_more_than_its_upper_bound(
+    model: str, usage: TokenUsage, slack: tuple[int, int], geo: str
+) -> None:
+    if price_find(model=model, at=NOW, prompt_tokens=0).geo_us_multiplier is None:
+        geo = "not_available"
     bound = cost_upper_bound(
         model=model, prompt_tokens=usage.prompt + slack[0], max_tokens=usage.output + slack[1], at=NOW
     )
-    assert bound >= cost_of_usage(model=model, usage=usage, at=NOW)
+    assert bound >= cost_of_usage(model=model, usage=usage, at=NOW, geo=geo)
 
 
-def test_the_upper_bound_is_reached_when_all_is_written_to_the_dear_cache() -> None:
+def test_the_upper_bound_is_reached_when_all_is_written_to_the_dear_cache_in_the_us() -> None:
     worst = TokenUsage(cache_write_1h=5_000, output=4_096)
     bound = cost_upper_bound(model="claude-sonnet-5-5", prompt_tokens=5_000, max_tokens=4_096, at=NOW)
-    assert bound == cost_of_usage(model="claude-sonnet-5-5", usage=worst, at=NOW) == Decimal("0.06096")
+    assert bound == cost_of_usage(model="claude-sonnet-5-5", usage=worst, at=NOW, geo="us") == Decimal("0.067056")
+
+
+@pytest.mark.parametrize(("multiplier", "times"), [(None, "1"), ("1.1", "1.1"), ("2.5", "2.5"), ("0.9", "1")])
+def test_the_upper_bound_counts_the_us_wherever_the_price_has_a_multiplier_for_it(
+    multiplier: str | None, times: str
+) -> None:
+    Price.objects.filter(model="claude-sonnet-5-5").update(geo_us_multiplier=multiplier)
+    prices_forget()
+    bound = cost_upper_bound(model="claude-sonnet-5-5", prompt_tokens=5_000, max_tokens=4_096, at=NOW)
+    assert bound == Decimal("0.06096") * Decimal(times)
 
 
 def test_the_upper_bound_counts_the_dearest_tier_a_call_can_fall_in() -> None:

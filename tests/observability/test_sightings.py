@@ -1,15 +1,25 @@
 """What Langfuse took and lost is noticed and sent again, a few times."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from observability.models import Score, Trace
 from observability.services.deliveries import drain
 from observability.services.scores import score_record, scores_export
-from observability.services.sightings import LOSSES, Sighting, scores_reconcile, traces_reconcile
-from observability.services.traces import trace_record, traces_export
+from observability.services.sightings import (
+    LOSSES,
+    Sighting,
+    scores_reconcile,
+    traces_look_again,
+    traces_reconcile,
+    traces_since,
+)
+from observability.services.traces import trace_id_for, trace_record, traces_export
 from observability.tasks import reconcile_deliveries
 from tests.observability.clock import time_passes
-from tests.observability.conftest import trace_made
+from tests.observability.conftest import START, part_made, trace_made
 from tests.standins.langfuse import LangfuseStandIn
 
 pytestmark = pytest.mark.django_db
@@ -152,3 +162,38 @@ def test_a_run_asks_few_questions_and_the_next_goes_on(langfuse: LangfuseStandIn
     assert traces_reconcile() == Sighting(asked=500, seen=500)
     assert [request.path for request in langfuse.requests] == [OBSERVATIONS] * 5
     assert traces_reconcile() == Sighting(asked=120, seen=120)
+
+
+def test_a_part_that_was_lost_is_sent_again_and_the_trace_is_not(langfuse: LangfuseStandIn) -> None:
+    deliver(1, "run")
+    langfuse.lose_batch(path=TRACES)
+    trace_record(part_made("run-0"))
+    assert drain(traces_export).delivered == 1
+    time_passes(langfuse, 1)
+    deliver(1, "later")
+    time_passes(langfuse, 11 * MINUTE)
+    assert traces_reconcile() == Sighting(asked=3, seen=2, lost=1)
+    assert Trace.objects.get(state=Trace.State.PENDING).part == "execution:1"
+    assert drain(traces_export).delivered == 1
+    stored = [(row.trace_id, row.id) for row in langfuse.observations()]
+    assert len(stored) == len(set(stored)) == 2 * 2 + 1
+    time_passes(langfuse, 11 * MINUTE)
+    assert traces_reconcile() == Sighting(asked=1, seen=1)
+
+
+def test_a_trace_that_is_to_be_looked_at_again_is_sent_again_where_it_is_gone(langfuse: LangfuseStandIn) -> None:
+    for seed, user in [("gone", "sales"), ("kept", "sales"), ("other", "hr")]:
+        trace_record(trace_made(seed, user_id=user))
+        traces_export()
+    time_passes(langfuse, 11 * MINUTE)
+    assert traces_reconcile().seen == 3
+    gone = trace_id_for("gone")
+    langfuse.store._rows = [row for row in langfuse.store.rows() if row.trace_id != gone]
+    assert traces_reconcile() == Sighting()
+    assert traces_since() == START
+    assert traces_look_again(user_id="sales", starts_at=START, ends_at=START + timedelta(days=1)) == 2
+    assert traces_look_again(user_id="sales", starts_at=START + timedelta(seconds=1), ends_at=timezone.now()) == 0
+    assert traces_reconcile() == Sighting(asked=2, seen=1, lost=1)
+    traces_export()
+    assert set(langfuse.traces()) == {trace_id_for(seed) for seed in ("kept", "gone", "other")}
+    assert len(langfuse.observations()) == 6

@@ -3,7 +3,7 @@
 import pytest
 from django.core import mail
 
-from observability.models import Alert, Score, Trace
+from observability.models import AlertDelivery, Score, Trace
 from observability.services.alerts import alert_raise
 from observability.services.scores import score_record
 from observability.services.traces import trace_record
@@ -29,7 +29,7 @@ def test_each_task_works_off_its_own_backlog(langfuse: LangfuseStandIn) -> None:
     assert mail.outbox == []
     send_alerts()
     assert len(mail.outbox) == 1
-    for model in (Trace, Score, Alert):
+    for model in (Trace, Score, AlertDelivery):
         assert model.objects.get().state == "delivered"
 
 

@@ -21,7 +21,7 @@ from observability.models.deliveries import backoff
 from observability.services.backlog import backlog
 from observability.services.deliveries import LEASE, ExportOutcome, drain
 from observability.services.traces import SETTLING, trace_id_for, trace_record, traces_export
-from tests.observability.conftest import START, trace_made
+from tests.observability.conftest import START, part_made, trace_made
 from tests.standins.langfuse import LangfuseStandIn
 
 TRACES = "/api/public/otel/v1/traces"
@@ -158,6 +158,22 @@ def test_only_what_is_missing_is_sent_after_a_doubt(langfuse: LangfuseStandIn) -
     assert traces_export() == ExportOutcome(claimed=6, delivered=6)
     assert_all_there_once(langfuse, 6)
     assert len(langfuse.requests[-1].body.resource_spans[0].scope_spans[0].spans) == 2 * 3
+
+
+@pytest.mark.django_db
+def test_a_trace_and_its_part_in_one_doubtful_batch_are_each_there_once(langfuse: LangfuseStandIn) -> None:
+    trace_record(trace_made())
+    trace_record(part_made())
+    langfuse.cut_answer(path=TRACES)
+    assert traces_export().postponed == 2
+    with langfuse.store._lock:
+        langfuse.store._rows.pop()  # the server lost the last of the three, which is the part
+    trace_record(part_made(part="execution:2"))
+    due_now()
+    assert traces_export() == ExportOutcome(claimed=3, delivered=3)
+    stored = [(row.trace_id, row.id) for row in langfuse.observations()]
+    assert len(stored) == len(set(stored)) == 4
+    assert len(langfuse.requests[-1].body.resource_spans[0].scope_spans[0].spans) == 2
 
 
 @pytest.mark.django_db

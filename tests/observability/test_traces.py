@@ -1,12 +1,13 @@
 """What is written down, and that Langfuse gets exactly that."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from observability.services.traces import (
     traces_export,
     usage_details,
 )
-from tests.observability.conftest import START, trace_made
+from tests.observability.conftest import START, part_made, trace_made
 from tests.standins.langfuse import LangfuseStandIn
 
 pytestmark = pytest.mark.django_db
@@ -277,3 +278,73 @@ def test_an_old_trace_keeps_its_day(langfuse: LangfuseStandIn) -> None:
     assert langfuse.traces()[trace_id_for("generation-1")].named("text2sql_generation").start == long_ago.replace(
         microsecond=999_000
     )
+
+
+def test_a_part_arrives_below_the_root_of_the_trace_that_was_sent_before(langfuse: LangfuseStandIn) -> None:
+    trace_record(trace_made())
+    assert traces_export() == ExportOutcome(claimed=1, delivered=1)
+    for part in ("execution:1", "execution:2"):
+        trace_record(part_made(part=part))
+    assert traces_export() == ExportOutcome(claimed=2, delivered=2)
+    (trace,) = langfuse.traces().values()
+    assert [one.name for one in trace.observations] == [
+        "text2sql_generation", "generate_sql", "execute_sql", "execute_sql",
+    ]  # fmt: skip
+    root = trace.root
+    assert root is not None
+    assert {one.parent_id for one in trace.observations[1:]} == {root.id}
+    assert len({one.id for one in trace.observations}) == 4
+    late = trace.observations[-1]
+    assert (late.start, late.latency_ms) == (FLOORED + timedelta(minutes=1), 30)
+    assert root.latency_ms == 2000  # as before
+
+
+def test_every_part_is_written_down_once_and_the_trace_stays(langfuse: LangfuseStandIn) -> None:
+    first = trace_record(trace_made())
+    part = trace_record(part_made())
+    again = trace_record(replace(part_made(), observations=trace_made().observations))
+    assert (first, part, again) == (
+        Trace.objects.get(part=""), Trace.objects.get(part="execution:1"), Trace.objects.get(part="execution:1")
+    )  # fmt: skip
+    assert Trace.objects.count() == 2
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_part_says_of_the_trace_what_the_trace_said(
+    langfuse: LangfuseStandIn, settings: Settings, is_sent: bool
+) -> None:
+    settings.LANGFUSE_RELEASE = "1.0"
+    trace_record(trace_made())
+    if is_sent:
+        traces_export()
+    settings.LANGFUSE_RELEASE, settings.LANGFUSE_ENVIRONMENT = "2.0", "elsewhere"
+    trace_record(replace(part_made(), tags=["text2sql", "db:renamed"], session_id="other", user_id="x", name="y"))
+    traces_export()
+    (trace,) = langfuse.traces().values()
+    said = {
+        (one.user_id, one.session_id, one.tags, one.trace_name, one.release, one.environment, one.metadata["channel"])
+        for one in trace.observations
+    }
+    assert said == {("sales", "session-1", ("text2sql",), "text2sql_generation", "1.0", "staging", "api")}
+
+
+def test_a_part_of_a_trace_that_is_no_longer_here_speaks_for_itself(langfuse: LangfuseStandIn) -> None:
+    trace_record(trace_made())
+    Trace.objects.update(payload={})  # as pruning leaves it
+    trace_record(part_made())
+    trace_record(part_made("generation-2"))
+    for row in Trace.objects.exclude(part=""):
+        told = row.payload
+        assert (told["user_id"], told["session_id"], told["tags"]) == ("sales", "session-1", ["text2sql"])
+
+
+def test_a_row_of_the_former_release_that_knows_no_parts_is_the_trace_itself(langfuse: LangfuseStandIn) -> None:
+    columns = [str(field.column) for field in Trace._meta.concrete_fields if field.name != "part"]
+    trace_record(trace_made())
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE former ON COMMIT DROP AS SELECT * FROM observability_trace")
+        Trace.objects.all().delete()
+        names = ", ".join(columns)
+        cursor.execute(f"INSERT INTO observability_trace ({names}) SELECT {names} FROM former")  # noqa: S608  # names of the model
+    assert Trace.objects.get().part == ""
+    assert traces_export() == ExportOutcome(claimed=1, delivered=1)
