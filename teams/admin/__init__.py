@@ -1,5 +1,16 @@
 """The admin's rooms for teams, people, keys, money and what observability keeps for them."""
 
-from teams.admin import api_keys, budgets, prices, records, teams, users
+from teams.admin import alerts, api_keys, budgets, checks, model_limits, prices, records, schedules, teams, users
 
-__all__ = ["api_keys", "budgets", "prices", "records", "teams", "users"]
+__all__ = [
+    "alerts",
+    "api_keys",
+    "budgets",
+    "checks",
+    "model_limits",
+    "prices",
+    "records",
+    "schedules",
+    "teams",
+    "users",
+]

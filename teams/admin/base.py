@@ -141,7 +141,7 @@ class TeamScopedAdmin(_Scoped, ModelAdmin):
             actor=request_principal(request).actor,
             verb=f"{obj._meta.model_name}.{verb}",
             target=str(obj.pk),
-            scope=obj.pk if isinstance(obj, Team) else getattr(obj, "team_id", ""),
+            scope=obj.pk if isinstance(obj, Team) else getattr(obj, "team_id", None) or "",
             data={"is" if verb != "deleted" else "was": str(obj), "changes": message},
         )
 

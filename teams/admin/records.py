@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from observability.models import Alert, AuditEntry, ManagedPrompt, Score, Trace
+from observability.models import AuditEntry, ManagedPrompt, Score, Trace
 from teams.admin.base import ReadOnlyAdmin
 from teams.site import request_principal
 
@@ -25,22 +25,6 @@ class RecordAdmin(ReadOnlyAdmin):
         return rows if principal.is_admin else rows.filter(**{f"{self.team_field}__in": principal.lead_team_ids})
 
 
-@admin.register(Alert)
-class AlertAdmin(RecordAdmin):
-    list_display = ["created_at", "subject", "shown_level", "scope", "shown_state"]
-    ordering = ["-created_at"]
-    list_filter = ["level", "kind"]
-    exclude = ["next_try_at", "claimed_until"]
-
-    @display(description="level", label={"warning": "warning", "critical": "danger"})
-    def shown_level(self, alert: Alert) -> str:
-        return alert.level
-
-    @display(description="e-mail", label=DELIVERY_COLOURS)
-    def shown_state(self, alert: Alert) -> str:
-        return alert.state
-
-
 @admin.register(AuditEntry)
 class AuditEntryAdmin(RecordAdmin):
     list_display = ["at", "actor", "verb", "target", "scope"]
@@ -55,7 +39,7 @@ class TraceAdmin(RecordAdmin):
     """The traces on their way to Langfuse; the last error is why one is still here."""
 
     team_field = "user_id"
-    list_display = ["started_at", "trace_id", "user_id", "shown_state", "tries", "last_error", "delivered_at"]
+    list_display = ["started_at", "trace_id", "part", "user_id", "shown_state", "tries", "last_error", "delivered_at"]
     ordering = ["-started_at"]
     list_filter = ["state"]
     search_fields = ["trace_id"]

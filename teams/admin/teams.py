@@ -1,13 +1,32 @@
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from teams.admin.bars import usd
 from teams.admin.base import TeamScopedAdmin, TeamScopedInline
-from teams.admin.budgets import BudgetForm, usd
+from teams.admin.budgets import AmountField
 from teams.models import Budget, Membership, Team
+from teams.services.budget_edits import budget_delete, budget_save
 from teams.site import request_principal
+
+ABOUT = ["slug", "name", "time_zone", "active"]
+MODELS = ["model", "effort", "repair_model", "repair_effort", "degraded_model", "degraded_effort"]
+LADDER = "Who answers this team's questions, who mends SQL that does not pass, and who answers when money runs short."
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+class EffortField(forms.ChoiceField):
+    widget = UnfoldAdminSelectWidget
+
+    def __init__(self, label: str, *, empty: str = "the installation's default", help_text: str = "") -> None:
+        choices = [("", empty), *((effort, effort) for effort in EFFORTS)]
+        super().__init__(label=label, choices=choices, required=False, help_text=help_text)
 
 
 class MembershipInline(TeamScopedInline):
@@ -25,24 +44,72 @@ class MembershipInline(TeamScopedInline):
         return membership.user.get_username()
 
 
+class TeamBudgetForm(forms.ModelForm[Budget]):
+    """A budget of the whole team; the rest of its terms are on its own page."""
+
+    limit_usd = AmountField(label="Limit in USD")
+
+    class Meta:
+        model = Budget
+        fields = ["period", "limit_usd", "at_limit"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["period"].disabled = not self.instance._state.adding
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        # Django leaves an inline's parent out of the checks of constraints.
+        others = Budget.objects.filter(team=self.instance.team_id, api_key=None, period=cleaned.get("period"))
+        if self.instance._state.adding and others.exists():
+            self.add_error("period", "A budget of the whole team with this period already exists.")
+        return cleaned
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # Two new rows of one period are then seen to be the same.
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # Django's, without a stub
+        return excluded - {"team", "api_key"}
+
+
 class BudgetInline(TeamScopedInline):
     model = Budget
-    form = BudgetForm
-    readonly_fields = ["shown_limit"]
+    form = TeamBudgetForm
+    readonly_fields = ["shown_key", "shown_limit"]
     hide_title = True
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["period", "limit_usd" if request_principal(request).is_admin else "shown_limit"]
+        limit = "limit_usd" if request_principal(request).is_admin else "shown_limit"
+        return ["shown_key", "period", limit, "at_limit"]
+
+    @display(description="of")
+    def shown_key(self, budget: Budget) -> str:
+        whose = "the whole team" if budget.api_key is None else budget.api_key.name
+        if budget._state.adding:
+            return whose
+        page = reverse("admin:teams_budget_change", args=[budget.pk])
+        return format_html('<a class="text-link" href="{}">{}</a>', page, whose)
 
     @display(description="limit")
     def shown_limit(self, budget: Budget) -> str:
         return usd(budget.limit_usd, 2)
 
 
+class TeamForm(forms.ModelForm[Team]):
+    """A word that Claude does not know would have every question refused."""
+
+    effort = EffortField("Effort", help_text="How hard the model thinks, where it lets one say so.")
+    repair_effort = EffortField("Repair effort", empty="as for the first attempt")
+    degraded_effort = EffortField("Cheaper effort", empty="the model's own")
+
+    class Meta:
+        model = Team
+        fields = [*ABOUT, *MODELS]
+
+
 @admin.register(Team)
 class TeamAdmin(TeamScopedAdmin):
+    form = TeamForm
     lead_may = frozenset({"view"})
-    fields = ["slug", "name", "time_zone", "model", "active"]
     list_display = ["slug", "name", "time_zone", "shown_model", "active"]
     search_fields = ["slug", "name"]
     search_help_text = "Searches slugs and names."
@@ -54,7 +121,29 @@ class TeamAdmin(TeamScopedAdmin):
         return team.model or "default"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["slug"] if obj else []
+        return ["slug", "shown_spending"] if obj else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        about = [*ABOUT, "shown_spending"] if obj else ABOUT
+        return [(None, {"fields": about}), ("Models", {"fields": MODELS, "description": LADDER})]
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if formset.model is not Budget:
+            super().save_formset(request, form, formset, change)
+            return
+        actor = request_principal(request).actor
+        formset.save(commit=False)
+        for budget in formset.deleted_objects:
+            budget_delete(budget, actor=actor)
+        for budget in [*formset.new_objects, *(budget for budget, _ in formset.changed_objects)]:
+            budget_save(budget, actor=actor)
+
+    @display(description="spending")
+    def shown_spending(self, team: Team) -> str:
+        return format_html(
+            '<a class="text-link" href="{}">What was spent, on what, and by whom</a>',
+            reverse("spending_team", args=[team.pk]),
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A team's generations and charges outlive it; it is made inactive instead.

@@ -27,6 +27,20 @@ class Team(models.Model):
         blank=True,
         help_text="The Claude model for this team's questions; empty: the installation's default.",
     )
+    effort = models.CharField(
+        max_length=10, blank=True, help_text="low, medium, high …; empty: the installation's default."
+    )
+    repair_model = models.CharField(
+        max_length=100, blank=True, help_text="Mends SQL that did not pass; empty: the model above."
+    )
+    repair_effort = models.CharField(max_length=10, blank=True)
+    degraded_model = models.CharField(
+        "cheaper model",
+        max_length=100,
+        blank=True,
+        help_text="Answers where a budget says so; empty: the installation's default.",
+    )
+    degraded_effort = models.CharField("cheaper effort", max_length=10, blank=True)
     active = models.BooleanField(default=True, help_text="The keys of an inactive team are refused.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -40,11 +54,12 @@ class Team(models.Model):
 
     def clean(self) -> None:
         """A model without a price would have every question refused."""
-        if self.model:
-            try:
-                model_status(self.model, timezone.now())
-            except PriceUnknown as error:
-                raise ValidationError({"model": "This model has no price; see Prices."}) from error
+        for field in ("model", "repair_model", "degraded_model"):
+            if model := getattr(self, field):
+                try:
+                    model_status(model, timezone.now())
+                except PriceUnknown as error:
+                    raise ValidationError({field: "This model has no price; see Prices."}) from error
 
 
 class Membership(models.Model):

@@ -99,6 +99,20 @@ def key_authenticate(token: str) -> Principal:
     return key_principal(key_id=key_id, prefix=match[1], team_id=team_id, scopes=scopes)
 
 
+def key_recall(key_id: UUID) -> Principal:
+    """The principal of a key that opened the door before, as the key stands now.
+
+    Raises:
+        KeyRefused: Revoked or expired since, or its team is inactive.
+    """
+    key = ApiKey.objects.select_related("team").get(pk=key_id)
+    if key.revoked_at is not None or not key.team.active:
+        raise KeyRefused("This API key has been revoked.")
+    if key.expires_at is not None and key.expires_at <= timezone.now():
+        raise KeyRefused("This API key has expired.")
+    return key_principal(key_id=key.pk, prefix=key.prefix, team_id=key.team_id, scopes=key.scopes)
+
+
 def key_principal(*, key_id: UUID, prefix: str, team_id: str, scopes: Collection[str]) -> Principal:
     return Principal(
         actor=f"key:t2s_{prefix}", team_ids=frozenset({team_id}), scopes=frozenset(scopes), api_key_id=key_id

@@ -1,5 +1,6 @@
 """Every tenant-owned model has one door, `visible_to`, and it shows a principal's rows only."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from django.db import models
 from django.utils import timezone
 
 from teams.access import Principal
-from teams.models import BudgetCheck, Charge, Reservation
-from teams.services.budgets import windows_open
+from teams.models import Charge, LangfuseDay, Reservation
+from teams.services.top_ups import window_top_up
+from teams.services.windows import window_open
 from tests.factories import (
     BudgetFactory,
     FeedbackFactory,
@@ -21,8 +23,8 @@ from tests.factories import (
 )
 from text2sql.models import Attempt, Execution
 
-NOT_OWNED = {"CacheEntry", "CacheRemoval", "Catalog"}
-"""Reached only through a database or a generation that is."""
+NOT_OWNED = {"BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "ModelLimit", "PrefixCount"}
+"""Reached only through a database or a generation that is, or of the whole installation."""
 
 OWNED = [
     model
@@ -59,15 +61,17 @@ def _rows(shop: Path, slug: str) -> str:
     """One row of every model, all of one team."""
     now, team = timezone.now(), TeamFactory(slug=slug)
     key, _, _ = make_key(team)
-    BudgetFactory(team=team)
-    (window,) = windows_open(team=team, at=now)
-    BudgetCheck.objects.create(window=window, ledger_usd=0, checked_at=now)
+    window = window_open(budget=BudgetFactory(team=team), at=now)
+    window_top_up(window=window, amount=Decimal(1), reason="Fair week", actor="test")
+    LangfuseDay.objects.create(
+        team=team, user_id=slug, day=now.date(), time_zone="UTC", starts_at=now, ends_at=now, read_at=now
+    )
     database = make_database(shop, team, name=f"{slug}_shop")
     generation = GenerationFactory(team=team, database=database, api_key=key)
     attempt = Attempt.objects.create(generation=generation, number=1, model="m", max_tokens=1, started_at=now)
     Execution.objects.create(generation=generation, actor="key", status="succeeded", executed_at=now)
     money = {"attempt_id": attempt.pk, "generation_id": generation.pk, "team": team}
-    Charge.objects.create(**money, database="d", model="m", cost_usd=0, charged_at=now)
+    Charge.objects.create(**money, database="d", model="m", cost_usd=0, started_at=now, charged_at=now)
     Reservation.objects.create(**money, amount_usd=0, window_ids=[], created_at=now, expires_at=now)
     FeedbackFactory(generation=generation)
     MembershipFactory(team=team)

@@ -1,0 +1,57 @@
+"""The team's form: who answers, who mends, who answers when money runs short."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from observability.models import AuditEntry
+from teams.models import Team
+from tests.people import People
+
+pytestmark = pytest.mark.django_db
+
+MODELS = {
+    "model": "claude-sonnet-5-5", "effort": "low", "repair_model": "claude-opus-5-5", "repair_effort": "high",
+    "degraded_model": "claude-haiku-4-5", "degraded_effort": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def root(people: People) -> Client:
+    return people.signed_in(people.root)
+
+
+def form(**values: str) -> dict[str, str]:
+    inlines = {f"{name}-{kind}_FORMS": "0" for name in ("memberships", "budgets") for kind in ("TOTAL", "INITIAL")}
+    return {"name": "Sales", "time_zone": "UTC", "active": "on", **inlines, **values}
+
+
+def page() -> str:
+    return reverse("admin:teams_team_change", args=["sales"])
+
+
+def test_an_admin_sets_a_teams_models_and_efforts(root: Client) -> None:
+    assert root.post(page(), form(**MODELS)).status_code == 302
+    team = Team.objects.get(pk="sales")
+    assert {name: getattr(team, name) for name in MODELS} == MODELS
+    assert AuditEntry.objects.filter(verb="team.changed", scope="sales", actor="user:root").exists()
+
+
+@pytest.mark.parametrize("field", ["effort", "repair_effort", "degraded_effort"])
+def test_an_effort_that_claude_does_not_know_is_refused(field: str, root: Client) -> None:
+    assert field in root.post(page(), form(**{field: "extreme"})).context["adminform"].form.errors
+
+
+@pytest.mark.parametrize("field", ["model", "repair_model", "degraded_model"])
+def test_a_model_without_a_price_is_refused(field: str, root: Client) -> None:
+    errors = root.post(page(), form(**{field: "claude-nine"})).context["adminform"].form.errors
+    assert errors[field] == ["This model has no price; see Prices."]
+
+
+def test_a_lead_sees_the_models_and_changes_none(people: People) -> None:
+    Team.objects.filter(pk="sales").update(**MODELS)
+    alice = people.signed_in(people.alice)
+    shown = alice.get(page()).content.decode()
+    assert "claude-opus-5-5" in shown
+    assert 'name="repair_model"' not in shown
+    assert alice.post(page(), form(model="claude-opus-5-5")).status_code == 403
