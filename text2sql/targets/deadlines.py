@@ -2,66 +2,122 @@
 
 import os
 import socket
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
-import psycopg
+from text2sql.targets.errors import QueryCancelled, TargetTimeout
 
 GRACE = 1.0
 """Seconds that the server's own timeout has to speak first: its error says more than a cut connection."""
 CANCEL_PATIENCE = 1.0
-SQLITE_STEPS = 10_000
-"""Virtual machine steps between two looks at the clock: well under a millisecond."""
+POLL_SECONDS = 0.25
+"""How often it is looked whether the caller went away."""
+REPEAT_SECONDS = 0.2
 
 
 class Deadline:
-    """Counts from its creation; `expired` tells whether it cut the connection."""
+    """Counts from its creation; `expired` and `cancelled` tell whether and why it cut the connection."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, is_cancelled: Callable[[], bool] | None = None) -> None:
         self.seconds = seconds
         self.expired = False
+        self.cancelled = False
         self._ends = time.monotonic() + seconds
-        self._timer: threading.Timer | None = None
-        self._line: socket.socket | None = None
+        self._is_cancelled = is_cancelled
+        self._ask_at = 0.0
+        self._watch: Watch | None = None
 
     @property
     def left(self) -> float:
         return max(self._ends - time.monotonic(), 0.0)
 
+    @property
+    def is_cut(self) -> bool:
+        return self.expired or self.cancelled
+
     def restart(self) -> None:
         """Gives the statement its whole time once the connection stands; connecting has a limit of its own."""
         self._ends = time.monotonic() + self.seconds
 
-    def watch_postgres(self, connection: psycopg.Connection[object]) -> None:
-        # The socket is duplicated so that a late timer can never touch a descriptor that was closed and given away.
-        self._line = socket.socket(fileno=os.dup(connection.fileno()))
-        self._timer = threading.Timer(self.left + GRACE, self._cut, (connection, self._line))
-        self._timer.daemon = True
-        self._timer.start()
+    def watch(self, cancel: Callable[[], None], *, descriptor: int | None = None, grace: float = 0.0) -> None:
+        """From now on, `cancel` is called when the time is over or the caller went away.
 
-    def watch_sqlite(self, connection: sqlite3.Connection) -> None:
-        connection.set_progress_handler(self._sqlite_is_late, SQLITE_STEPS)
+        With the `descriptor` of a socket, that is shut down after one call. Without one, `cancel` is called again and
+        again until the deadline is closed, since it may have come between two statements.
+        """
+        self.close()
+        self._watch = Watch(self, cancel, descriptor, grace)
+
+    def check(self) -> None:
+        """Raises `QueryCancelled` or `TargetTimeout` where it is over."""
+        if self.is_cut:
+            raise self.failure()
+
+    def failure(self) -> QueryCancelled | TargetTimeout:
+        if self.cancelled:
+            return QueryCancelled("The query was stopped because nobody waits for its result any more.")
+        return TargetTimeout(
+            f"The database did not finish within {self.seconds:g} seconds. Ask for less, or raise the limit."
+        )
+
+    def look(self, *, grace: float = 0.0) -> bool:
+        """Finds out whether it is over; kept, once it is."""
+        now = time.monotonic()
+        if not self.is_cut and self._is_cancelled is not None and now >= self._ask_at:
+            self._ask_at = now + POLL_SECONDS
+            self.cancelled = self._is_cancelled()
+        self.expired = self.expired or (not self.cancelled and now >= self._ends + grace)
+        return self.is_cut
+
+    def next_look(self, *, grace: float = 0.0) -> float:
+        left = self._ends + grace - time.monotonic()
+        return max(left if self._is_cancelled is None else min(left, POLL_SECONDS), 0.0)
 
     def close(self) -> None:
-        if self._timer is not None and self._line is not None:
-            self._timer.cancel()
+        """Ends the watch. Once it returns nothing is cancelled any more, so the connection may serve someone else."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+
+class Watch:
+    """The thread that looks at the clock while the caller's own thread waits for the database."""
+
+    def __init__(self, deadline: Deadline, cancel: Callable[[], None], descriptor: int | None, grace: float) -> None:
+        self._deadline = deadline
+        self._cancel = cancel
+        self._grace = grace
+        # The socket is duplicated so that a late cut can never touch a descriptor that was closed and given away.
+        self._line = None if descriptor is None else socket.socket(fileno=os.dup(descriptor))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="target-deadline", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()  # a cut takes no longer than CANCEL_PATIENCE and the driver's own limit
+        if self._line is not None:
             self._line.close()
 
-    def _sqlite_is_late(self) -> bool:
-        self.expired = self.expired or self.left == 0
-        return self.expired
+    def _run(self) -> None:
+        while not self._over.wait(self._deadline.next_look(grace=self._grace)):
+            if self._deadline.look(grace=self._grace):
+                self._cut()
+                return
 
-    def _cut(self, connection: psycopg.Connection[object], line: socket.socket) -> None:
-        self.expired = True
+    def _cut(self) -> None:
+        if self._line is None:
+            self._cancel()
+            while not self._over.wait(REPEAT_SECONDS):
+                self._cancel()
+            return
         # A cancel frees the server; the shutdown frees us, also from a server that no longer listens.
-        with suppress(psycopg.Error, OSError):
-            connection.cancel_safe(timeout=CANCEL_PATIENCE)
+        self._cancel()
         with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
+            self._line.shutdown(socket.SHUT_RDWR)
 
 
 _current: ContextVar[Deadline] = ContextVar("deadline")
@@ -73,8 +129,8 @@ def current_deadline() -> Deadline:
 
 
 @contextmanager
-def open_deadline(seconds: float) -> Iterator[Deadline]:
-    deadline = Deadline(seconds)
+def open_deadline(seconds: float, is_cancelled: Callable[[], bool] | None = None) -> Iterator[Deadline]:
+    deadline = Deadline(seconds, is_cancelled)
     token = _current.set(deadline)
     try:
         yield deadline

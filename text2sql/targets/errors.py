@@ -31,6 +31,12 @@ class QueryFailed(TargetError):
     code = "query_failed"
 
 
+class QueryCancelled(TargetError):
+    """The caller went away, and the statement was stopped."""
+
+    code = "query_cancelled"
+
+
 MESSAGE_CHARACTERS = 500
 
 
@@ -38,3 +44,7 @@ def trim_message(text: str) -> str:
     """The first line's worth of a database's message: one line, no more than 500 characters."""
     line = " ".join(text.split())
     return line if len(line) <= MESSAGE_CHARACTERS else f"{line[: MESSAGE_CHARACTERS - 1]}…"
+
+
+def query_failed(words: str) -> QueryFailed:
+    return QueryFailed(f"The database could not run the statement: {trim_message(words)}")

@@ -1,17 +1,22 @@
-"""Databases of the tests' own on the PostgreSQL server of DATABASE_URL, made and dropped again."""
+"""Databases of the tests' own on the PostgreSQL server of DATABASE_URL, made and dropped again; and on a MariaDB."""
 
 import os
+import socket
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+
+from tests.text2sql.targets.mariadb import MYSQL_SALES, MariaDb, temporary_mariadb
 
 SALES = """
     CREATE TABLE customers (
@@ -122,3 +127,87 @@ def sqlite_url(tmp_path: Path) -> str:
         """)
     connection.close()
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """A MariaDB server of the tests' own: Debian's, on a socket of its own, as an unprivileged user."""
+    with temporary_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mysql_url(mariadb: MariaDb) -> Iterator[str]:
+    """The administrator's URL of a database with a few tables."""
+    with mariadb.database(MYSQL_SALES) as name:
+        yield mariadb.url(name)
+
+
+@pytest.fixture(scope="module")
+def mysql_reader_url(mariadb: MariaDb, mysql_url: str) -> Iterator[str]:
+    """A role that may read everything but `secrets`, and of `orders` all columns but `total`."""
+    name, role = str(make_url(mysql_url).database), f"reader_{uuid.uuid4().hex[:12]}"
+    mariadb.execute(
+        f"""
+        CREATE USER {role} IDENTIFIED BY 'right-password';
+        GRANT SELECT ON {name}.customers TO {role};
+        GRANT SELECT ON {name}.big_orders TO {role};
+        GRANT SELECT (id, line, customer_id) ON {name}.orders TO {role};
+        """
+    )
+    try:
+        yield mariadb.url(name, user=role, password="right-password")
+    finally:
+        mariadb.execute(f"DROP USER {role}")
+
+
+@pytest.fixture
+def duckdb_url(tmp_path: Path) -> str:
+    path = tmp_path / "shop 1%'s.duckdb"
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute("""
+            CREATE TABLE customers (id BIGINT PRIMARY KEY, name VARCHAR NOT NULL, email VARCHAR);
+            COMMENT ON TABLE customers IS 'Who buys';
+            COMMENT ON COLUMN customers.email IS 'Private; % and :name stay as they are';
+            CREATE TABLE orders (
+                id BIGINT, line INTEGER, customer_id BIGINT REFERENCES customers (id), total DECIMAL(10, 2),
+                PRIMARY KEY (id, line)
+            );
+            CREATE VIEW big_orders AS SELECT * FROM orders WHERE total > 100;
+            CREATE SCHEMA stock;
+            CREATE TABLE stock."Item Types" (code VARCHAR PRIMARY KEY, "order" INTEGER);
+            INSERT INTO customers SELECT n, 'Customer ' || n, NULL FROM range(1, 501) r(n);
+            INSERT INTO orders SELECT n, 1, n, n FROM range(1, 501) r(n);
+        """)
+    return f"duckdb:///{path}"
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        kept: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    kept.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+            for connection in kept:
+                connection.close()

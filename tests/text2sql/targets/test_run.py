@@ -152,3 +152,13 @@ def test_a_locked_sqlite_file_times_out(sqlite_url: str) -> None:
         assert error.value.code == "target_timeout"
         writer.execute("ROLLBACK")
     writer.close()
+
+
+def test_a_very_long_text_is_cut_and_the_result_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "long.sqlite"
+    sqlite3.connect(file).close()
+    result = run_query(
+        f"sqlite:///{file}", "SELECT printf('%.*c', 100001, 'x') AS long", dialect="sqlite", row_cap=5, timeout=10
+    )
+    assert result.truncated
+    assert result.rows == [["x" * 99_999 + "…"]]

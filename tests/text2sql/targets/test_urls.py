@@ -13,15 +13,46 @@ def test_every_spelling_of_postgres_becomes_the_same_url(scheme: str) -> None:
     assert target_url_normalize(url) == "postgresql+psycopg://ann:p%40ss@db.example:5432/shop"
 
 
-def test_an_sqlite_path_is_accepted() -> None:
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql"])
+def test_every_spelling_of_mysql_becomes_the_same_url(scheme: str) -> None:
+    url = f"{scheme}://ann:p%40ss@db.example:3306/shop?ssl_ca=/etc/ca.pem"
+    assert target_dialect(url) == "mysql"
+    assert target_url_normalize(url) == "mysql+pymysql://ann:p%40ss@db.example:3306/shop?ssl_ca=%2Fetc%2Fca.pem"
+
+
+def test_paths_of_files_are_accepted() -> None:
     assert target_dialect("sqlite:////data/shop.sqlite") == "sqlite"
+    assert target_dialect("duckdb:////data/shop.duckdb") == "duckdb"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("snowflake://ann:hush@account/db", "Snowflake"),
+        ("bigquery://project/set", "BigQuery"),
+        ("mssql+pyodbc://ann:hush@db/shop", "SQL Server"),
+    ],
+)
+def test_what_was_never_tried_against_a_server_says_so(url: str, name: str) -> None:
+    with pytest.raises(UrlRejected, match=f"{name} is not enabled: .* not tested against a server") as rejected:
+        target_url_normalize(url)
+    assert "hush" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "mysql://ann:hush@db/shop",
-        "duckdb:///x.db",
+        "oracle://ann:hush@db/shop",
+        "mysql://ann:hush@db",
+        "mysql://ann:hush@db/shop?local_infile=1",
+        "mysql://ann:hush@db/shop?read_default_file=/etc/hush.cnf",
+        "mysql://ann:hush@db/shop?init_command=hush",
+        "mysql+mysqldb://ann:hush@db/shop",
+        "duckdb://",
+        "duckdb:///:memory:",
+        "duckdb:///:default:",
+        "duckdb://md/hush",
+        "duckdb:////data/shop.duckdb?access_mode=read_write",
         "http://ann:hush@db/shop",
         "not a url with hush",
         "",

@@ -5,10 +5,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
+from observability.encryption import secret_encrypt
 from teams.models import Team
-from text2sql.encryption import secret_encrypt
 from text2sql.models import Database
-from text2sql.services.databases import database_add, schema_sync, target_probe
+from text2sql.services.databases import database_add, target_probe
+from text2sql.services.syncing import schema_sync
 from text2sql.targets.errors import TargetError
 from text2sql.targets.urls import target_url
 
