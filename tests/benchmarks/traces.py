@@ -119,10 +119,14 @@ def _settled() -> "Callable[[], tuple[Generation, Call]]":
         )  # fmt: skip
         Charge.objects.create(
             attempt_id=attempt.pk, generation_id=own_id, team=team, database="shop", model=made.model,
-            input_tokens=120, cache_read_tokens=4000, output_tokens=350, cost_usd=Decimal("0.00414"), charged_at=now,
+            input_tokens=120, cache_read_tokens=4000, output_tokens=350, cost_usd=Decimal("0.00414"),
+            started_at=started, charged_at=now,
         )  # fmt: skip
         usage = Usage(input=120, cache_read=4000, output=350)
-        reply = Reply("ok", SQL, "", attempt.output, usage, made.model, "req_1", "end_turn", started)
+        reply = Reply(
+            status="ok", sql=SQL, explanation="", text=attempt.output, usage=usage, model=made.model,
+            request_id="req_1", stop_reason="end_turn", first_token_at=started, choices=(), geo="",
+        )  # fmt: skip
         call = Call(attempt, reply, usage, Decimal("0.00414"), estimated=False)
         return made, call
 

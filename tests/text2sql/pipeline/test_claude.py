@@ -15,14 +15,12 @@ from text2sql.demo.claude import ClaudeStandIn
 from text2sql.demo.claude import Usage as BilledUsage
 from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, Usage, claude_call, client_open
 from text2sql.pipeline.context import schema_text
-from text2sql.pipeline.prompt import prompt_build
+from text2sql.pipeline.prompt import Asked, prompt_build
 
 PROMPT = prompt_build(
+    Asked("How many orders are there?", date(2026, 11, 23), "UTC"),
     schema_text=schema_text(make_schema(), name="sales_db", description=""),
     dialect="postgres",
-    question="How many orders are there?",
-    today=date(2026, 11, 23),
-    time_zone="UTC",
 )
 
 
@@ -161,7 +159,8 @@ def test_a_refusal_costs_what_is_billed_for_its_category(
         '"ok"',
         '{"status": "ok"}',
         '{"status": "ok", "sql": " ", "explanation": ""}',
-        '{"status": "clarify", "sql": "SELECT 1", "explanation": "?"}',
+        '{"status": "clarify", "sql": "", "explanation": ""}',
+        '{"status": "perhaps", "sql": "SELECT 1", "explanation": "?"}',
         '{"status": 1, "sql": "SELECT 1", "explanation": ""}',
         '{"status": "ok", "sql": null, "explanation": ""}',
     ],
@@ -244,3 +243,15 @@ def test_new_kinds_of_events_are_passed_over(stand_in: ClaudeStandIn) -> None:
         reply = call(server)
     assert reply.sql == SQL
     assert reply.usage == Usage(input=120, cache_write_5m=500, cache_read=4000, output=9)
+
+
+@pytest.mark.parametrize("geo", ["global", "us", "eu"])
+def test_where_claude_computed_comes_with_answers_and_with_failures(stand_in: ClaudeStandIn, geo: str) -> None:
+    stand_in.workspace_geo = geo
+    assert call(stand_in).geo == geo
+    for trouble in ("cut_stream", "max_tokens", "mid_stream_error"):
+        stand_in.play(trouble)
+        assert failure_of(stand_in).geo == geo
+    stand_in.play("overloaded")
+    assert failure_of(stand_in).geo == ""
+    assert "inference_geo" not in stand_in.requests[0].body  # the workspace decides

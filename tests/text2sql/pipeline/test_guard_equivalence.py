@@ -143,6 +143,9 @@ TEMPTING = [
     "SELECT count(*) FROM (TABLE emp) t",
     "SELECT name FROM emp e WHERE dept_id = (SELECT id FROM dept WHERE title = 'title 1') ORDER BY e.name",
     "SELECT string_agg(title, ',' ORDER BY title) OVER () FROM dept",
+    "SELECT salary FROM emp, (SELECT abs(1))",
+    "SELECT (SELECT salary FROM (SELECT abs(1)) o) FROM emp",
+    "SELECT (SELECT o.salary FROM (SELECT abs(1)) o) FROM emp",
 ]
 
 

@@ -140,8 +140,8 @@ def test_sqlites_own_doors_are_closed(sql: str, code: str) -> None:
 
 
 def test_other_dialects_are_refused_by_name() -> None:
-    with pytest.raises(GuardRefusal, match="postgres, sqlite") as refused:
-        guard_statement("SELECT 1", schema=Schema("mysql", ()))
+    with pytest.raises(GuardRefusal, match="bigquery, duckdb, mysql, postgres, snowflake, sqlite, tsql") as refused:
+        guard_statement("SELECT 1", schema=Schema("oracle", ()))
     assert refused.value.code == "dialect_unsupported"
 
 
@@ -199,8 +199,8 @@ NESTED = {
     "arrow": "SELECT tags" + "->'a'" * 2000 + " FROM customers",
     "case": "SELECT " + "CASE WHEN TRUE THEN " * 500 + "1" + " END" * 500,
     "brackets": "SELECT " + "[" * 5000,
-    "list": "SELECT 1 WHERE 1 IN (" + ", ".join(["1"] * 6000) + ")",
-    "length": "SELECT '" + "x" * 20_000 + "'",
+    "list": "SELECT 1 WHERE 1 IN (" + ", ".join(["1"] * 13_000) + ")",
+    "length": "SELECT '" + "x" * 200_000 + "'",
 }
 
 

@@ -34,7 +34,7 @@ class Projection:
                 names += dict.fromkeys(name for source in starred for name in source.names)
                 continue
             identifier = _given_name(item)
-            name = view.fold(identifier) if identifier is not None else name_output(item, view.dialect)
+            name = view.fold(identifier) if identifier is not None else name_output(view, item)
             names.append(name)
             if identifier is not None and name is not None:
                 self.given.setdefault(name, place)
@@ -61,14 +61,14 @@ def _starred_sources(view: View, item: exp.Expr, scope: Scope) -> list[Source] |
     return None
 
 
-def name_output(item: exp.Expr, dialect: str) -> str | None:
-    """The name that PostgreSQL gives an expression: that of its outermost function. SQLite shows the text instead."""
-    if dialect == "sqlite":
+def name_output(view: View, item: exp.Expr) -> str | None:
+    """The name that PostgreSQL gives an expression: that of its outermost function. Others show the text instead."""
+    if not view.policy.names_by_function:
         return None
     if isinstance(item, exp.Window | exp.Filter | exp.WithinGroup | exp.Cast | exp.Paren):
-        return name_output(item.this, dialect) if not isinstance(item.this, exp.Column) else item.this.name.lower()
+        return name_output(view, item.this) if not isinstance(item.this, exp.Column) else item.this.name.lower()
     if isinstance(item, exp.Func):
-        match = re.match(r"[a-z_][a-z0-9_]*", item.sql(dialect).lower())
+        match = re.match(r"[a-z_][a-z0-9_]*", item.sql(view.dialect).lower())
         return match[0] if match else None
     return None
 
@@ -81,8 +81,6 @@ def resolve_grouping(
     group = select.args.get("group")
     if group is None:
         return
-    if group.args.get("all") or group.args.get("totals"):
-        raise GuardRefusal("not_allowed", "Name the columns of GROUP BY.")
     for item in list(group.iter_expressions()):
         _resolve_group_item(names, item, projection, scope, aliases)
 
@@ -95,7 +93,7 @@ def _resolve_group_item(
             _resolve_group_item(names, part, projection, scope, aliases)
         return
     name = _bare_name(names.view, item)
-    if name is not None and not _is_input(scope, name):
+    if name is not None and not _is_input(scope, name) and names.view.policy.groups_by_alias:
         ordinal = projection.ordinal(name)
         if ordinal is not None:
             item.replace(ordinal)
@@ -133,7 +131,8 @@ def resolve_outer_order(names: "NameResolver", node: exp.Expr, outputs: Outputs,
     for ordered in order.expressions if order is not None else []:
         for column in list(ordered.find_all(exp.Column, exp.Query)):
             name = _bare_name(names.view, column)
-            is_output = name in outputs.names or (isinstance(node, exp.SetOperation) and not outputs.exact)
+            is_open = isinstance(node, exp.SetOperation) or names.view.is_open
+            is_output = name in outputs.names or (is_open and not outputs.exact)
             if name is None or not is_output:
                 raise GuardRefusal("column_not_visible", "ORDER BY here can name only columns of the result.")
             mark_checked(column)

@@ -3,18 +3,17 @@
 A name that could mean something else once hidden columns are counted is written with its source in front.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from sqlglot import exp
 
-from text2sql.pipeline.guard import policy
+from text2sql.pipeline.guard.functions import HARMLESS
 from text2sql.pipeline.guard.marks import mark_checked
 from text2sql.pipeline.guard.refusal import GuardRefusal
 from text2sql.pipeline.guard.scope import Scope, Source
 from text2sql.pipeline.guard.view import View
 
-SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "rowid", "oid", "_rowid_"})
 COPIED_NODES = 5_000
 
 Aliases = Mapping[str, exp.Expr]
@@ -26,16 +25,17 @@ class ColumnResolver:
         self.view = view
         self._sql = sql
         self._copied = 0
-        self._generated = 0
 
     def resolve(self, column: exp.Column, scope: Scope, aliases: Aliases) -> None:
         mark_checked(column)
         if isinstance(column.this, exp.Star):
             self._resolve_whole_row(column, scope)
-        elif column.args.get("table") is not None:
-            self._resolve_qualified(column, scope)
-        else:
+        elif column.args.get("table") is None:
             self._resolve_bare(column, scope, aliases)
+        elif self.view.policy.has_fields:
+            self._resolve_path(column, scope, aliases)
+        else:
+            self._resolve_qualified(column, scope)
 
     def qualifier(self, source: Source) -> exp.Identifier:
         """The name to put in front of a column of `source`; a subquery without an alias is given one."""
@@ -50,28 +50,63 @@ class ColumnResolver:
             raise GuardRefusal(
                 "column_not_visible", f'There is no table or alias "{table.name}" here to take a column from.'
             )
-        name = self.view.fold(column.this)
+        self._check_member(column, column.this, source)
+        if source.alias is not None and source.alias.this != table.this:
+            # Where case matters to the database, it might find another source under this spelling.
+            column.set("table", source.alias.copy())
+
+    def _check_member(self, column: exp.Column, member: exp.Expr, source: Source) -> None:
+        if not isinstance(member, exp.Identifier):
+            raise GuardRefusal("parameter", "Columns have names, not numbers.")
+        name = self.view.fold(member)
         if source.is_unchecked:
             self._refuse_system_column(name)
         elif name not in source.names and (source.is_table or source.exact):
             raise self._stranger(column, source.names)
 
+    def _resolve_path(self, column: exp.Column, scope: Scope, aliases: Aliases) -> None:
+        """`a.b.c`: a source and its column, a table's whole name and its column, or a column and its fields."""
+        parts = [part for part in column.parts if isinstance(part, exp.Identifier)]
+        source = scope.source(self.view.fold(parts[0]))
+        if source is not None:
+            self._check_member(column, parts[1], source)
+            if source.alias is not None and source.alias.this != parts[0].this:
+                column.replace(dotted([source.alias, *parts[1:]]))
+            return
+        for count in range(2, len(parts)):
+            path = self.view.path_of(parts[:count])
+            named = scope.source(path[-1])
+            if named is not None and named.path == path:
+                self._check_member(column, parts[count], named)
+                column.replace(dotted(parts[count - 1 :]))
+                return
+        head = exp.Column(this=parts[0].copy())
+        parent = exp.Paren(this=head)  # gives the head a place in which it can be replaced
+        self._resolve_bare(head, scope, aliases)
+        meaning = parent.this
+        if isinstance(meaning, exp.Column):
+            column.replace(dotted([*meaning.parts, *parts[1:]]))
+        else:
+            column.replace(exp.Dot.build([meaning, *(part.copy() for part in parts[1:])]))
+
     def _qualified_source(self, column: exp.Column, scope: Scope) -> Source | None:
-        schema = column.args.get("db")
-        if column.args.get("catalog") is not None:
-            raise GuardRefusal("column_not_visible", "Name columns as table.column.")
-        table = self.view.fold(column.args["table"])
-        if schema is None:
-            return scope.source(table)
-        place = self.view.fold(schema)
-        real = (None if place == self.view.default_schema else place, table)
+        places = [column.args[key] for key in ("catalog", "db") if column.args.get(key) is not None]
+        found = scope.source(self.view.fold(column.args["table"]))
+        if not places:
+            return found
+        path = self.view.path_of([*places, column.args["table"]])
         # schema.table.column is written table.column, so that it can only mean the source that was checked.
         column.set("db", None)
-        found = scope.source(table)
-        return found if found is not None and found.real_name == real else None
+        column.set("catalog", None)
+        return found if found is not None and found.path == path else None
 
     def _resolve_bare(self, column: exp.Column, scope: Scope, aliases: Aliases) -> None:
+        if not isinstance(column.this, exp.Identifier):
+            raise GuardRefusal("parameter", "Columns have names, not numbers.")
         name = self.view.fold(column.this)
+        policy = self.view.policy
+        if not column.this.args.get("quoted") and name.lower() in policy.bare_functions and not scope.knows(name):
+            raise GuardRefusal("function_not_allowed", f'The function "{name.lower()}" is not among the allowed ones.')
         for level in scope.levels():
             if level is scope and name in level.merged:
                 return
@@ -85,6 +120,8 @@ class ColumnResolver:
             if any(source.is_unchecked for source in level.sources):
                 self._refuse_system_column(name)
                 return
+            if name.lower() in policy.pseudo_columns and any(source.is_table for source in level.sources):
+                return
             if level is scope and name in aliases:
                 column.replace(exp.paren(self._copy(aliases[name]), copy=False))
                 return
@@ -94,11 +131,11 @@ class ColumnResolver:
         for level in scope.levels():
             named = next((source for source in level.sources if source.name == name), None)
             if named is not None:
-                self._replace_row(column, named)
+                self._replace_row(column, named, scope)
                 return
             inexact = [source for source in level.sources if not source.exact and not source.is_table]
             if len(inexact) == 1:
-                self._qualify(column, inexact[0], scope, level)
+                self._qualify_guess(column, inexact[0], scope)
                 return
         if self._is_sqlite_string(column):
             # SQLite reads "…" as a string where no column has that name. Written as a string it can name nothing.
@@ -115,21 +152,31 @@ class ColumnResolver:
         if scope.source(source.name) is not source:
             raise GuardRefusal("alias_ambiguous", f'The alias "{source.name}" is used twice. Rename one of them.')
 
-    def _replace_row(self, column: exp.Column, source: Source) -> None:
+    def _qualify_guess(self, column: exp.Column, source: Source, scope: Scope) -> None:
+        """The source may lack the column: unqualified, it could then mean a hidden one of another table."""
+        if scope.has_known_tables():
+            column.set("table", self.qualifier(source))
+            if scope.source(source.name) is not source:
+                raise GuardRefusal("alias_ambiguous", f'The alias "{source.name}" is used twice. Rename one of them.')
+
+    def _replace_row(self, column: exp.Column, source: Source, scope: Scope) -> None:
         """`alias` alone means the whole row: harmless of a derived table, more than the view of a real one."""
-        if source.is_table:
-            raise self._whole_row(source.name)
-        if source.is_function and len(source.names) == 1:
+        if source.is_table or (self.view.policy.has_fields and scope.has_known_tables()):
+            raise self._whole_row(source.name)  # where rows are values, a hidden column of that name would win
+        if source.is_function and len(source.names) == 1 and not self.view.policy.has_fields:
             only = exp.to_identifier(source.names[0], quoted=True)
             column.replace(exp.Column(this=only, table=self.qualifier(source)))
-        elif isinstance(column.parent, exp.Anonymous) or type(column.parent) in policy.FUNCTIONS:
+        elif self.view.policy.has_fields:
+            return
+        elif isinstance(column.parent, exp.Anonymous) or type(column.parent) in HARMLESS:
             column.replace(exp.Column(this=exp.Star(), table=self.qualifier(source)))
         else:
             raise self._whole_row(source.name)
 
     def _resolve_whole_row(self, column: exp.Column, scope: Scope) -> None:
         source = scope.source(self.view.fold(column.args["table"]))
-        if source is None or source.is_table or column.args.get("db") is not None:
+        is_real = source is None or (source.is_table and not source.is_unchecked)
+        if is_real or column.args.get("db") is not None:
             raise self._whole_row(column.args["table"].name)
 
     def _copy(self, expression: exp.Expr) -> exp.Expr:
@@ -155,7 +202,16 @@ class ColumnResolver:
     def _whole_row(name: str) -> GuardRefusal:
         return GuardRefusal("whole_row", f'"{name}" stands for a whole row. Name the columns instead.')
 
-    @staticmethod
-    def _refuse_system_column(name: str) -> None:
-        if name in SYSTEM_COLUMNS:
+    def _refuse_system_column(self, name: str) -> None:
+        if name.lower() in self.view.policy.system_columns:
             raise GuardRefusal("column_not_visible", f'The system column "{name}" is not allowed.')
+
+
+def dotted(parts: Sequence[exp.Expr]) -> exp.Expr:
+    """`a.b.c` as one column, and what is too long for that as fields behind it."""
+    head = [part.copy() for part in parts[:4]]
+    keys = ("this", "table", "db", "catalog")
+    column: exp.Expr = exp.Column(**dict(zip(keys, reversed(head), strict=False)))
+    for part in parts[4:]:
+        column = exp.Dot(this=column, expression=part.copy())
+    return column

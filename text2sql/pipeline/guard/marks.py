@@ -1,24 +1,30 @@
-"""Proof that the walk over a statement leaves nothing out: what names something is marked until it was checked."""
+"""Marks on nodes, which copies keep: what names something until it was checked, and which table a node reads."""
 
 from sqlglot import exp
 
-from text2sql.pipeline.guard.refusal import GuardRefusal
-
-NAMING = (exp.Column, exp.Table, exp.Query, exp.Values)
+NAMING = (exp.Column, exp.Table, exp.Query, exp.Values, exp.Pivot)
 MARK = "unchecked"
+TABLE = "table"
 
 
-def mark_names(tree: exp.Expr) -> None:
-    for node in tree.find_all(*NAMING):
-        node.meta[MARK] = True
+def mark_name(node: exp.Expr) -> None:
+    node.meta[MARK] = True
 
 
 def mark_checked(node: exp.Expr) -> None:
     node.meta.pop(MARK, None)
 
 
-def require_checked(tree: exp.Expr) -> None:
-    """Raises GuardRefusal if a table, column or query stands where the walk does not look."""
-    for node in tree.find_all(*NAMING):
-        if MARK in node.meta:
-            raise GuardRefusal("not_allowed", "A name or a query stands where none is allowed.")
+def is_unchecked(node: exp.Expr) -> bool:
+    """Proof that the walk over a statement left nothing out: nothing may be unchecked behind it."""
+    return MARK in node.meta
+
+
+def mark_table(node: exp.Table, qualified_name: str) -> None:
+    """No copy of the node escapes a row filter."""
+    node.meta[TABLE] = qualified_name
+
+
+def marked_table(node: exp.Expr) -> str | None:
+    name = node.meta.get(TABLE)
+    return name if isinstance(name, str) else None

@@ -29,8 +29,8 @@ class Source:
     exact: bool = True
     spelled: tuple[exp.Identifier, ...] = ()
     """The columns of a table as they are printed, in order."""
-    real_name: tuple[str | None, str] | None = None
-    """Schema and name of a table without an alias."""
+    path: tuple[str, ...] | None = None
+    """The whole folded name of a table without an alias."""
     is_function: bool = False
 
     @property
@@ -60,6 +60,13 @@ class Scope:
 
     def source(self, name: str) -> Source | None:
         return next((source for level in self.levels() for source in level.sources if source.name == name), None)
+
+    def knows(self, name: str) -> bool:
+        return any(name in source.names for level in self.levels() for source in level.sources)
+
+    def has_known_tables(self) -> bool:
+        """Is there, here or around, a table whose columns are listed, and which may have others that are hidden?"""
+        return any(source.is_table and not source.is_unchecked for level in self.levels() for source in level.sources)
 
     def holders(self, name: str) -> list[Source]:
         return [source for source in self.sources if name in source.names]

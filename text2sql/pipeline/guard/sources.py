@@ -4,16 +4,42 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from text2sql.pipeline.guard.marks import mark_checked
+from text2sql.pipeline.guard.marks import mark_checked, mark_table, marked_table
+from text2sql.pipeline.guard.policy import Columns
 from text2sql.pipeline.guard.refusal import GuardRefusal
 from text2sql.pipeline.guard.scope import Outputs, Scope, Source
-from text2sql.pipeline.guard.view import function_name
+from text2sql.pipeline.guard.view import function_name, table_parts
 
 if TYPE_CHECKING:
     from text2sql.pipeline.guard.names import NameResolver
 
 CARTESIAN_TABLES = 4
 """So many tables joined without any condition are a mistake or an attack."""
+
+
+def derive(table: exp.Table, columns: list[exp.Identifier], where: exp.Expr | None = None) -> exp.Subquery:
+    """Puts a query over these columns in the place of a table; no columns mean all of them."""
+    alias = table.args.get("alias") or exp.TableAlias(this=table_parts(table)[-1].copy())
+    joins = table.args.pop("joins", None)  # they are behind the alias, and must be the same nodes afterwards
+    inner = table.copy()
+    inner.set("alias", None)
+    outputs: list[exp.Expr] = [exp.Column(this=column.copy()) for column in columns] or [exp.Star()]
+    select = exp.Select(expressions=outputs, from_=exp.From(this=inner))
+    if where is not None:
+        select.set("where", exp.Where(this=where))
+    derived = exp.Subquery(this=select, alias=alias.copy(), joins=joins)
+    table.replace(derived)
+    return derived
+
+
+def _mark_pivot(pivot: exp.Expr) -> None:
+    """Its source has only visible columns; a query inside of it stays unchecked, and is refused."""
+    for key in ("expressions", "fields", "using", "group", "into"):
+        part = pivot.args.get(key)
+        for item in part if isinstance(part, list) else [part]:
+            if isinstance(item, exp.Expr):
+                for column in item.find_all(exp.Column):
+                    mark_checked(column)
 
 
 class SourceReader:
@@ -39,35 +65,43 @@ class SourceReader:
         for join in joins:
             left = len(scope.sources)
             self._read(join.this, scope)
-            if join.args.get("method"):
+            if str(join.args.get("method") or "").upper() == "NATURAL":
                 self._write_out_natural(join, scope, left)
             if using := join.args.get("using"):
                 self._check_using(using, scope, left)
             self._names.clause(join, "on", scope)
+            self._names.clause(join, "match_condition", scope)
 
     def _read(self, node: exp.Expr, scope: Scope) -> None:
         if isinstance(node, exp.Table | exp.Subquery):
             mark_checked(node)
+            if node.args.get("pivots"):
+                self._add_pivoted(node, scope)
+                return
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
             if node.args.get("alias") is not None:
                 raise GuardRefusal("not_allowed", "Give the tables aliases, not the join in parentheses.")
             self._read(node.this, scope)
-        elif isinstance(node, exp.Lateral):
+            return
+        if isinstance(node, exp.Lateral):
             self._read_lateral(node, scope)
         elif isinstance(node, exp.Unnest):
-            self._names.expressions(node, scope)
-            self._add_function(node, (), scope, extra=len(node.expressions) - 1)
-        elif isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+            self._read_unnest(node, scope)
+        elif isinstance(node, exp.Table | exp.TableFromRows) and isinstance(node.this, exp.Func):
+            self._read_function(node, scope)
+        elif isinstance(node, exp.Table):
             self._add_table(node, scope)
-            self._join(node.args.get("joins") or [], scope)
-        elif isinstance(node, exp.Table) and isinstance(node.this, exp.Func):
-            self._names.expressions(node.this, scope)
-            self._add_function(node, self._view.source_function(node.this), scope)
-            self._join(node.args.get("joins") or [], scope)
         elif isinstance(node, exp.Subquery | exp.Values):
             self._add_derived(node, self._names.query(node, scope.parent or Scope(ctes=scope.ctes)), scope)
         else:
             raise GuardRefusal("not_allowed", "Only tables, subqueries and a few functions can stand in FROM.")
+        self._join(node.args.get("joins") or [], scope)
+
+    def _read_function(self, node: exp.Expr, scope: Scope) -> None:
+        if node.args.get("db") is not None:
+            raise GuardRefusal("source_not_allowed", "A function with a schema is not allowed in FROM.")
+        self._names.expressions(node.this, scope)
+        self._add_function(node, self._view.source_function(node.this), scope)
 
     def _read_lateral(self, node: exp.Lateral, scope: Scope) -> None:
         inner = node.this
@@ -77,26 +111,94 @@ class SourceReader:
             self._add_derived(node, self._names.query(inner, scope), scope)
         elif isinstance(inner, exp.Unnest):
             self._names.expressions(inner, scope)
-            self._add_function(node, (), scope, extra=len(inner.expressions) - 1)
+            self._add_function(node, (), scope, is_exact=len(inner.expressions) == 1)
         else:
             self._names.expressions(inner, scope)
             self._add_function(node, self._view.source_function(inner), scope)
 
+    def _read_unnest(self, node: exp.Unnest, scope: Scope) -> None:
+        self._names.expressions(node, scope)
+        alias = node.args.get("alias")
+        if not self._view.policy.unnest_alias_is_column:
+            self._add_function(node, (), scope, is_exact=len(node.expressions) == 1)
+            return
+        given = (alias.args.get("columns") or [alias.args.get("this")])[0] if alias is not None else None
+        if given is None and not self._view.is_open:
+            # Without a name its fields could mean hidden columns of the tables around it.
+            given = self._new_name(scope)
+            node.set("alias", exp.TableAlias(columns=[given]))
+        offset = node.args.get("offset")
+        counted = [self._view.fold(offset) if isinstance(offset, exp.Identifier) else "offset"] if offset else []
+        folded = self._view.fold(given) if isinstance(given, exp.Identifier) else ""
+        names = tuple(filter(None, [folded, *counted]))
+        alias_name = given if isinstance(given, exp.Identifier) else None
+        scope.sources.append(Source(folded, alias_name, names, exact=False, is_function=True))
+
+    def _new_name(self, scope: Scope) -> exp.Identifier:
+        taken = {source.name for level in scope.levels() for source in level.sources}
+        number = next(number for number in range(1, len(taken) + 2) if f"element_{number}" not in taken)
+        return exp.to_identifier(f"element_{number}")
+
+    def read_pivot(self, node: exp.Pivot, scope: Scope) -> None:
+        """DuckDB's PIVOT as a statement."""
+        inner = scope.inner()
+        mark_checked(node)
+        source = node.this
+        if not isinstance(source, exp.Table | exp.Subquery):
+            raise GuardRefusal("not_allowed", "PIVOT needs a table or a query.")
+        self._read(source, inner)
+        self._narrow(source)
+        _mark_pivot(node)
+
+    def _add_pivoted(self, node: exp.Table | exp.Subquery, scope: Scope) -> None:
+        """PIVOT sees only the visible columns; what it makes of them is not modelled."""
+        pivots: list[exp.Expr] = node.args["pivots"]
+        node.set("pivots", None)
+        joins = node.args.pop("joins", None)
+        alias = node.args.get("alias")
+        self._read(node, Scope(scope.parent, scope.ctes))
+        replaced = self._narrow(node)
+        replaced.set("pivots", pivots)
+        for pivot in pivots:
+            mark_checked(pivot)
+            _mark_pivot(pivot)
+            alias = pivot.args.get("alias") or alias
+        name = alias.this if alias is not None and isinstance(alias.this, exp.Identifier) else None
+        folded = self._view.fold(name) if name is not None else ""
+        scope.sources.append(Source(folded, name, (), exact=False))
+        if joins:
+            replaced.set("joins", joins)
+            self._join(joins, scope)
+
+    def _narrow(self, node: exp.Expr) -> exp.Expr:
+        """Puts a query over the visible columns in the place of a table."""
+        found = self._names.tables.get(marked_table(node) or "")
+        if found is None or not found.columns or not isinstance(node, exp.Table):
+            return node
+        return derive(node, [self._view.identifier(column.name) for column in found.columns])
+
     def _add_table(self, node: exp.Table, scope: Scope) -> None:
         alias = node.args.get("alias")
-        name: exp.Identifier = alias.this if alias is not None and alias.this else node.this
         renamed = alias.args.get("columns") if alias is not None else None
-        outputs = scope.ctes.get(self._view.fold(node.this)) if node.args.get("db") is None else None
-        if outputs is not None and node.args.get("catalog") is None:
+        parts = table_parts(node)
+        name: exp.Identifier = alias.this if alias is not None and alias.this else parts[-1]
+        outputs = scope.ctes.get(self._view.fold(parts[0])) if len(parts) == 1 else None
+        if outputs is not None:
             self._add_named(name, outputs, renamed or [], scope)
             return
+        if self._view.is_empty_table(node):
+            scope.sources.append(Source(self._view.fold(name), name, ()))
+            return
         table = self._view.table(node)
+        if name is parts[-1]:
+            name = node.this if isinstance(node.this, exp.Identifier) else name  # it may have been respelled
         if renamed:
             # The list counts all columns of the table, hidden ones included.
             raise GuardRefusal(
                 "not_allowed", "Columns of a table cannot be renamed in FROM. Use AS in the SELECT list."
             )
-        self._names.tables.add(table.qualified_name)
+        self._names.tables[table.qualified_name] = table
+        mark_table(node, table.qualified_name)
         scope.sources.append(
             Source(
                 name=self._view.fold(name),
@@ -104,7 +206,7 @@ class SourceReader:
                 names=tuple(self._view.fold_name(column.name) for column in table.columns),
                 is_table=True,
                 spelled=tuple(self._view.identifier(column.name) for column in table.columns),
-                real_name=None if alias is not None else (table.schema, self._view.fold_name(table.name)),
+                path=None if alias is not None else self._view.path_of(parts),
             )
         )
 
@@ -120,7 +222,7 @@ class SourceReader:
         names = tuple(filter(None, outputs.names))
         scope.sources.append(Source(self._view.fold(name), name, names, exact=outputs.exact))
 
-    def _add_function(self, node: exp.Expr, columns: tuple[str, ...], scope: Scope, extra: int = 0) -> None:
+    def _add_function(self, node: exp.Expr, columns: Columns, scope: Scope, *, is_exact: bool = True) -> None:
         alias = node.args.get("alias")
         default = "unnest" if isinstance(node, exp.Unnest) else function_name(node.this)
         name = alias.this if alias is not None and alias.this else exp.to_identifier(default)
@@ -132,13 +234,18 @@ class SourceReader:
             defined.append(self._view.fold(ordinality))
         elif ordinality and not defined:
             columns = (*(columns or (folded,)), "ordinality")
-        names = tuple(defined) or columns or (folded,)
-        scope.sources.append(Source(folded, name, names, exact=extra == 0, is_function=True))
+        described = [self._view.fold_column(part) for part in node.find_all(exp.JSONColumnDef, exp.OpenJSONColumnDef)]
+        given = tuple(map(self._view.fold_name, columns or ()))
+        names = tuple(defined or described) or given or (() if columns is None else (folded,))
+        is_known = is_exact and (columns is not None or bool(defined))
+        scope.sources.append(Source(folded, name, names, exact=is_known, is_function=True))
 
     def _write_out_natural(self, join: exp.Join, scope: Scope, left: int) -> None:
         """NATURAL would also compare hidden columns; USING over the visible ones cannot."""
         sides = scope.sources[:left], scope.sources[left:]
-        if join.args["method"].upper() != "NATURAL" or any(s.is_unchecked or not s.exact for s in scope.sources):
+        if not any(source.is_table and not source.is_unchecked for source in scope.sources):
+            return
+        if any(source.is_unchecked or not source.exact for source in scope.sources):
             raise GuardRefusal("natural_join", "Say which columns to join on: write USING or ON instead of NATURAL.")
         ours = [name for source in sides[0] for name in source.names]
         theirs = {name for source in sides[1] for name in source.names}

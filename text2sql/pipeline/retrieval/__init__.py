@@ -1,0 +1,8 @@
+"""Which tables a question is about, where a schema is too large to be shown whole."""
+
+from text2sql.pipeline.retrieval.encoders import Encoder, EncoderMissing, sentence_encoder
+from text2sql.pipeline.retrieval.examples import Example, examples_read
+from text2sql.pipeline.retrieval.index import Index
+from text2sql.pipeline.retrieval.packing import IndexUnreadable
+
+__all__ = ["Encoder", "EncoderMissing", "Example", "Index", "IndexUnreadable", "examples_read", "sentence_encoder"]
