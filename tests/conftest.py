@@ -50,7 +50,7 @@ def shop(tmp_path: Path, settings: Settings) -> Path:
     path = tmp_path / "shop.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SHOP)
-    settings.SQLITE_FOLDERS = [str(tmp_path)]
+    settings.FILE_FOLDERS = [str(tmp_path)]
     return path
 
 

@@ -15,7 +15,8 @@ from teams.access import Principal, Scope
 from teams.models import ApiKey, Budget, Membership, Team
 from teams.services.keys import key_issue, key_principal
 from text2sql.models import Database, Generation
-from text2sql.services.databases import database_add, schema_sync
+from text2sql.services.databases import database_add
+from text2sql.services.syncing import schema_sync
 
 
 class UserFactory(DjangoModelFactory[User]):
@@ -95,7 +96,7 @@ def make_key(team: Team, **values: Any) -> tuple[ApiKey, str, Principal]:
 
 
 def make_database(path: Path, *teams: Team, name: str = "shop") -> Database:
-    """A SQLite target whose tables have been read; `path` is a file below settings.SQLITE_FOLDERS."""
+    """A SQLite target whose tables have been read; `path` is a file below settings.FILE_FOLDERS."""
     database = database_add(name=name, url=f"sqlite:///{path}", teams=teams, actor="test")
     schema_sync(database.pk)
     database.refresh_from_db()

@@ -1,16 +1,21 @@
 """The product's own processes for tests, working on the test's database."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import httpx
 from django.conf import settings
 from django.db import connection
+
+from text2sql.launch.children import web_child
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +28,7 @@ def child_environment(data_dir: Path, **more: str) -> dict[str, str]:
         "DATA_DIR": str(data_dir),
         "SECRET_KEY": settings.SECRET_KEY,
         "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
-        "SQLITE_FOLDERS": ",".join(settings.SQLITE_FOLDERS),
+        "FILE_FOLDERS": ",".join(settings.FILE_FOLDERS),
         "CLAUDE_STAND_IN_URL": settings.CLAUDE_STAND_IN_URL,
         "LANGFUSE_BASE_URL": settings.LANGFUSE_BASE_URL,
         "LANGFUSE_PUBLIC_KEY": settings.LANGFUSE_PUBLIC_KEY,
@@ -57,6 +62,32 @@ def celery_running(data_dir: Path, **more: str) -> Iterator[list[subprocess.Pope
             stack.callback(_end, child)
             children.append(child)
         yield children
+
+
+@contextmanager
+def web_running(data_dir: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The web's address and process, as `manage.py start` runs it; stopped at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    child = web_child("127.0.0.1", port)
+    with (data_dir / "web.log").open("wb") as log:
+        environment = child_environment(data_dir, **more)
+        server = subprocess.Popen(child.command, cwd=PROJECT, env=environment, stdout=log, stderr=log)  # noqa: S603
+        try:
+            _await_answer(port, server, data_dir / "web.log")
+            yield f"http://127.0.0.1:{port}", server
+        finally:
+            _end(server)
+
+
+def _await_answer(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    ends = time.monotonic() + 90
+    while time.monotonic() < ends and server.poll() is None:
+        with suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/livez", timeout=30)
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the web server does not answer: {log.read_text()}")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

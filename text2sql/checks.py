@@ -32,7 +32,7 @@ def secrets_check(app_configs: Any, **_: Any) -> list[CheckMessage]:
     if not settings.ENCRYPTION_KEYS:
         found.append(
             Error(
-                "ENCRYPTION_KEYS is not set, so the databases' URLs cannot be stored or read.",
+                "ENCRYPTION_KEYS is not set, so the URLs of databases and alert channels cannot be stored or read.",
                 hint="Set ENCRYPTION_KEYS in the environment or .env (one or more Fernet keys, the newest first); make "
                 'one with: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"',
                 id="text2sql.E002",
@@ -113,6 +113,9 @@ def numbers_check(app_configs: Any, **_: Any) -> list[CheckMessage]:
         "CLAUDE_RETRIES": 0,
         "QUESTION_DEADLINE_SECONDS": 1,
         "CACHE_TTL_DAYS": 1,
+        "STREAM_THREADS": 1,
+        "STREAM_HEARTBEAT_SECONDS": 1,
+        "ASYNC_THREADS": 1,
     }
     return [
         Error(f"{name} is {getattr(settings, name)}.", hint=f"It must be at least {value}.", id="text2sql.E021")

@@ -1,5 +1,6 @@
 """Settings from the environment; a value that cannot be read ends the process with one sentence."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import environ
@@ -7,6 +8,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 YES_OR_NO = frozenset({"", "0", "1", "f", "false", "n", "no", "off", "ok", "on", "t", "true", "y", "yes"})
 """What may stand for a truth value; django-environ itself takes every misspelling for false."""
+
+
+def price(text: str) -> Decimal:
+    """US dollars, at most a million. Raises ValueError."""
+    try:
+        amount = Decimal(text.strip())
+    except InvalidOperation as error:
+        raise ValueError("no number") from error
+    if not (amount.is_finite() and 0 <= amount <= 1_000_000):
+        raise ValueError("no price")
+    return amount
 
 
 class Env(environ.Env):  # type: ignore[misc]  # environ ships no types
@@ -23,6 +35,10 @@ class Env(environ.Env):  # type: ignore[misc]  # environ ships no types
             raise SystemExit(
                 f"The setting {var} cannot be read as {kind}: correct it in the environment or .env."
             ) from error
+
+    def price(self, var: str, *, default: Decimal) -> Decimal:
+        found: Decimal = self.get_value(var, cast=price, default=default)
+        return found
 
     def database(self, url: str) -> dict[str, Any]:
         """Django's settings for a PostgreSQL URL; `?host=/folder` names a unix socket."""

@@ -28,8 +28,11 @@ def metrics_read() -> Iterator[Metric]:
     yield from _latencies()
     yield from _charges()
     yield from _budgets()
+    yield from _shrunk()
     running = Generation.objects.filter(status=Generation.Status.RUNNING).count()
     yield GaugeMetricFamily("text2sql_questions_running", "Questions that wait for an answer now.", value=running)
+    queued = Generation.objects.filter(status=Generation.Status.QUEUED).count()
+    yield GaugeMetricFamily("text2sql_questions_queued", "Questions that wait for a worker now.", value=queued)
 
 
 # Team by team, so that each part is a range of the index (team, created_at) or (team, charged_at).
@@ -59,10 +62,15 @@ CHARGES = """
         GROUP BY team_id, database, model
     ) c
 """
+SHRUNK = """
+    SELECT stop_reason = 'max_tokens', count(*) FROM text2sql_attempt
+    WHERE is_shrunk AND started_at >= %(day)s GROUP BY 1
+"""
 BUDGETS = """
-    SELECT b.team_id, b.period, b.limit_usd, coalesce(w.spent_usd, 0), coalesce(w.reserved_usd, 0)
-    FROM teams_budget b LEFT JOIN LATERAL (
-        SELECT spent_usd, reserved_usd, ends_at FROM teams_budgetwindow
+    SELECT coalesce(b.team_id, ''), coalesce(k.prefix, ''), b.period, b.limit_usd + coalesce(w.top_up_usd, 0),
+        coalesce(w.spent_usd, 0), coalesce(w.external_usd, 0), coalesce(w.reserved_usd, 0)
+    FROM teams_budget b LEFT JOIN teams_apikey k ON k.id = b.api_key_id LEFT JOIN LATERAL (
+        SELECT spent_usd, external_usd, reserved_usd, top_up_usd, ends_at FROM teams_budgetwindow
         WHERE budget_id = b.id AND starts_at <= %(now)s ORDER BY starts_at DESC LIMIT 1
     ) w ON w.ends_at > %(now)s
 """
@@ -107,14 +115,28 @@ def _charges() -> Iterator[Metric]:
 
 
 def _budgets() -> Iterator[Metric]:
-    labels = ["team", "period"]
-    limit = GaugeMetricFamily("text2sql_budget_limit_usd", "A budget's limit.", labels=labels)
-    spent = GaugeMetricFamily("text2sql_budget_spent_usd", "Spent in the present window.", labels=labels)
-    reserved = GaugeMetricFamily("text2sql_budget_reserved_usd", "Held by running questions.", labels=labels)
-    for team, period, limit_usd, spent_usd, reserved_usd in _rows(BUDGETS):
-        for family, amount in ((limit, limit_usd), (spent, spent_usd), (reserved, reserved_usd)):
-            family.add_metric([team, period], float(amount))
-    yield from (limit, spent, reserved)
+    labels = ["team", "key", "period"]  # no team: the organisation; no key: all of them
+    families = [
+        GaugeMetricFamily("text2sql_budget_limit_usd", "A budget's limit, with top-ups.", labels=labels),
+        GaugeMetricFamily("text2sql_budget_spent_usd", "Spent in the present window.", labels=labels),
+        GaugeMetricFamily("text2sql_budget_external_usd", "Spent outside, by Langfuse.", labels=labels),
+        GaugeMetricFamily("text2sql_budget_reserved_usd", "Held by running questions.", labels=labels),
+    ]
+    for team, key, period, *amounts in _rows(BUDGETS):
+        for family, amount in zip(families, amounts, strict=True):
+            family.add_metric([team, key, period], float(amount))
+    yield from families
+
+
+def _shrunk() -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "text2sql_shrunk_attempts",
+        "Calls with fewer output tokens than usual for want of money, since midnight UTC; cut: the answer did not fit.",
+        labels=["cut"],
+    )
+    for cut, count in _rows(SHRUNK):
+        family.add_metric([_word(cut)], count)
+    yield family
 
 
 def _rows(statement: str) -> list[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """All settings, read from the environment, `.env` and (for a first start without either) the secrets in DATA_DIR."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -121,17 +122,35 @@ ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", default="https://api.ant
 # Set by `manage.py start` where no key is given: the address of the stand-in that plays Claude in the demo.
 CLAUDE_STAND_IN_URL: str = env.str("CLAUDE_STAND_IN_URL", default="")
 CLAUDE_MODEL: str = env.str("CLAUDE_MODEL", default="claude-sonnet-5-5")
+# Answers where a budget is nearly spent and says that the cheaper model shall answer.
+CLAUDE_DEGRADED_MODEL: str = env.str("CLAUDE_DEGRADED_MODEL", default="claude-haiku-5-5")
 # Empty means the model's own default.
 CLAUDE_EFFORT: str = env.str("CLAUDE_EFFORT", default="")
 CLAUDE_MAX_TOKENS: int = env.int("CLAUDE_MAX_TOKENS", default=4096)
 # Further calls after a failure that may pass (rate limit, overload, network), all inside one deadline.
 CLAUDE_RETRIES: int = env.int("CLAUDE_RETRIES", default=2)
 QUESTION_DEADLINE_SECONDS: int = env.int("QUESTION_DEADLINE_SECONDS", default=90)
+# Questions that each web process answers as streams at once, each on a thread of its own.
+STREAM_THREADS: int = env.int("STREAM_THREADS", default=32)
+# A stream that has nothing to tell sends a comment this often, so that nothing between takes it for dead.
+STREAM_HEARTBEAT_SECONDS: int = env.int("STREAM_HEARTBEAT_SECONDS", default=10)
+# Queued questions (Prefer: respond-async) that each worker process answers at once.
+ASYNC_THREADS: int = env.int("ASYNC_THREADS", default=4)
+
+# --- Budgets --------------------------------------------------------------------------------------------------------
+# The clock of budgets for the whole organisation; a team's budgets go by its own.
+ORGANISATION_TIME_ZONE: str = env.str("ORGANISATION_TIME_ZONE", default="UTC")
+
+# --- Retrieval ------------------------------------------------------------------------------------------------------
+# A sentence-transformers model, by name or folder, that adds likeness in meaning to the ranking of tables where a schema
+# is too large to be shown whole; empty: words and approved examples alone decide.
+RETRIEVAL_ENCODER: str = env.str("RETRIEVAL_ENCODER", default="")
 
 # --- Targets --------------------------------------------------------------------------------------------------------
-TARGET_DIALECTS: list[str] = env.list("TARGET_DIALECTS", default=["postgres", "sqlite"])
-# SQLite files may only be opened below these folders; empty refuses all of them.
-SQLITE_FOLDERS: list[str] = env.list("SQLITE_FOLDERS", default=[str(DATA_DIR / "demo")])
+TARGET_DIALECTS: list[str] = env.list("TARGET_DIALECTS", default=["postgres", "sqlite", "mysql", "duckdb"])
+# SQLite and DuckDB files may only be opened below these folders; empty refuses all of them. SQLITE_FOLDERS is the old
+# name.
+FILE_FOLDERS: list[str] = env.list("FILE_FOLDERS", default=env.list("SQLITE_FOLDERS", default=[str(DATA_DIR / "demo")]))
 
 # --- Answer cache ---------------------------------------------------------------------------------------------------
 ENABLE_CACHE: bool = env.bool("ENABLE_CACHE", default=True)
@@ -140,6 +159,8 @@ CACHE_TABLE_NAME: str = env.str("CACHE_TABLE_NAME", default="")
 CACHE_TTL_DAYS: int = env.int("CACHE_TTL_DAYS", default=30)
 AWS_REGION: str = env.str("AWS_REGION", default="eu-central-1")
 DYNAMODB_ENDPOINT_URL: str = env.str("DYNAMODB_ENDPOINT_URL", default="")
+# What DynamoDB charges for a million read units, in US dollars; the default is on demand in us-east-1.
+DYNAMODB_USD_PER_MILLION_READS: Decimal = env.price("DYNAMODB_USD_PER_MILLION_READS", default=Decimal("0.125"))
 
 # --- Langfuse -------------------------------------------------------------------------------------------------------
 # Both keys switch it on; this switches it off without taking them away.
@@ -161,6 +182,11 @@ LANGFUSE_FULL_PROMPT: bool = env.bool("LANGFUSE_FULL_PROMPT", default=False)
 LANGFUSE_API_PER_MINUTE: int | None = (
     env.int("LANGFUSE_API_PER_MINUTE") if env.str("LANGFUSE_API_PER_MINUTE", default="") else None
 )
+# Questions a day about costs; empty: 100 on Langfuse Cloud, which is what its smallest plan allows, and no limit
+# elsewhere. 0 means no limit.
+LANGFUSE_METRICS_PER_DAY: int | None = (
+    env.int("LANGFUSE_METRICS_PER_DAY") if env.str("LANGFUSE_METRICS_PER_DAY", default="") else None
+)
 # Days after which a trace that could not be delivered is given up, and a delivered one's content is removed here.
 TRACE_MAX_AGE_DAYS: int = env.int("TRACE_MAX_AGE_DAYS", default=30)
 TRACE_KEEP_DAYS: int = env.int("TRACE_KEEP_DAYS", default=7)
@@ -175,6 +201,8 @@ MASKING_PATTERNS: list[str] = env.str("MASKING_PATTERNS", default="").split()
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="text2sql@localhost")
+# Whether alerts may be posted to addresses inside the own network, and without TLS.
+ALERT_PRIVATE_ADDRESSES_ALLOWED: bool = env.bool("ALERT_PRIVATE_ADDRESSES_ALLOWED", default=False)
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -185,6 +213,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "text2sql.api.errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }
 SPECTACULAR_SETTINGS = {
@@ -232,10 +261,23 @@ CELERY_BEAT_SCHEDULE = {
     "heartbeat": _every(60, "observability.tasks.heartbeat"),
     "fetch prompts": _every(60, "observability.tasks.fetch_prompts"),
     "sync schemas": _every(3, "text2sql.tasks.sync_schemas"),
+    "draft descriptions": _every(5, "text2sql.tasks.draft_descriptions"),
+    "answer queued": _every(1, "text2sql.tasks.answer_queued"),
+    "prune idempotency keys": _every(3600, "text2sql.tasks.prune_idempotency_keys"),
     "sweep questions": _every(5, "text2sql.tasks.sweep_questions"),
     "forget answers": _every(10, "text2sql.tasks.forget_answers"),
+    "count prefixes": _every(3, "text2sql.tasks.count_prefixes"),
+    "prune prefixes": _every(3600, "text2sql.tasks.prune_prefixes"),
+    "build indexes": _every(5, "text2sql.tasks.build_indexes"),
+    "prune indexes": _every(3600, "text2sql.tasks.prune_indexes"),
+    "export evaluations": _every(5, "text2sql.tasks.export_evaluations"),
     "purge cache": _every(3600, "text2sql.tasks.purge_cache"),
-    "check budgets": _every(env.int("BUDGET_CHECK_SECONDS", default=300), "teams.tasks.check_budgets"),
+    "watch errors": _every(300, "text2sql.tasks.watch_errors"),
+    "run schedules": _every(15, "observability.tasks.run_schedules"),
+}
+# What runs when its row among the schedules says so, which admins may change: the function, and the minutes at first.
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "check budgets": {"function": "teams.services.budget_checks.budgets_check", "every_minutes": 30},
 }
 
 # --- Logs, metrics, health ------------------------------------------------------------------------------------------

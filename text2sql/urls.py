@@ -9,5 +9,6 @@ urlpatterns = [
     path("", include("observability.urls")),
     path("api/v1/", include("text2sql.api.urls")),
     path("api/v1/", include("feedback.urls")),
+    path("admin/spending/", include("text2sql.admin.spending")),
     path("admin/", admin.site.urls),
 ]

@@ -8,5 +8,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "text2sql.settings")
 application = get_wsgi_application()
 
 from text2sql.services.generation import warm_up  # noqa: E402  # models need the configured application
+from text2sql.services.stopping import stop_watch  # noqa: E402  # likewise
 
 warm_up()
+stop_watch()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from observability.models import Alert, Trace
-from teams.models import BudgetCheck, BudgetWindow
-from teams.services.budgets import windows_open
+from observability.models import Schedule, Trace
+from teams.models import LangfuseDay
 from tests.clients import ApiClient
 from tests.factories import BudgetFactory, make_database, make_key
 from tests.journeys.installation import wait_until
@@ -27,10 +26,10 @@ def test_the_schedule_exports_reads_and_checks(
     claude: ClaudeStandIn, langfuse: LangfuseStandIn, shop: Path, tmp_path: Path
 ) -> None:
     people = make_people()
-    budget = BudgetFactory(team=people.sales, limit_usd=Decimal(1))
+    BudgetFactory(team=people.sales, limit_usd=Decimal(1))
     database = make_database(shop, people.sales)
     api = ApiClient(make_key(people.sales)[1])
-    with celery_running(tmp_path, BUDGET_CHECK_SECONDS="1"):
+    with celery_running(tmp_path):
         claude.play("answer", sql="SELECT name FROM customers ORDER BY name")
         answer = api.post("generate", {"database": "shop", "question": "Who are our customers?"}).json()
         rated = api.post(f"generations/{answer['id']}/feedback", {"rating": "up"}).json()
@@ -43,10 +42,10 @@ def test_the_schedule_exports_reads_and_checks(
         Database.objects.filter(pk=database.pk).update(sync_state=Database.SyncState.REQUESTED)
         wait_until(lambda: "refunds" in str(_catalog(database)), 30)
 
-        (window,) = windows_open(team=people.sales, at=timezone.now())
-        BudgetWindow.objects.filter(pk=window.pk).update(spent_usd=budget.limit_usd)
-        wait_until(lambda: Alert.objects.filter(key__endswith=":100").exists(), 30)
-        assert BudgetCheck.objects.filter(langfuse_usd=Decimal(answer["cost_usd"])).exists()
+        Schedule.objects.update(next_run_at=timezone.now())
+        cost = Decimal(answer["cost_usd"])
+        wait_until(lambda: LangfuseDay.objects.filter(team=people.sales, ours_usd=cost, ledger_usd=cost).exists(), 45)
+        wait_until(lambda: Schedule.objects.filter(next_run_at__gt=timezone.now(), last_error="").exists(), 30)
 
 
 def _catalog(database: Database) -> object:

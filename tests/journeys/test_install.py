@@ -59,7 +59,6 @@ def installation(folder: Path, langfuse: LangfuseStandIn, modes_before: dict[str
         LANGFUSE_PUBLIC_KEY=langfuse.public_key,
         LANGFUSE_SECRET_KEY=langfuse.secret_key,
         QUESTION_DEADLINE_SECONDS=str(DEADLINE),
-        BUDGET_CHECK_SECONDS="2",
     )
     yield installation
     sys.stdout.write(installation.logs())  # pytest shows it where something failed
@@ -148,6 +147,7 @@ def test_a_spent_budget_refuses_and_the_check_raises_an_alert(block: str, instal
     refused = api.post("generate", json={"database": "sales_db", "question": RECORDED["sales_db"][5].question})
     assert refused.status_code == 402
     assert refused.headers["content-type"] == "application/problem+json"
+    post_form(admin, "/admin/observability/schedule/check%20budgets/run_now/", {"_form_submitted": "on"})
     wait_until(lambda: "100 % of this day" in admin.get("/admin/observability/alert/").text, 60)
 
 

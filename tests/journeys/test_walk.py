@@ -11,7 +11,7 @@ from observability.models import Alert
 from observability.services.alerts import alerts_send
 from observability.services.scores import scores_export
 from observability.services.traces import traces_export
-from teams.models import Budget, BudgetCheck, Charge, Reservation
+from teams.models import Budget, Charge, LangfuseDay, Reservation
 from teams.services.budget_checks import budgets_check
 from tests.clients import ApiClient
 from tests.factories import BudgetFactory, make_database, make_key
@@ -100,10 +100,10 @@ def test_a_question_goes_all_the_way(claude: ClaudeStandIn, langfuse: LangfuseSt
     traces_export()
     budgets_check()
     budgets_check()
-    check = BudgetCheck.objects.first()
-    assert check is not None
-    assert check.langfuse_usd == check.ledger_usd == sum(c.cost_usd for c in Charge.objects.all())
-    assert sorted(alert.key.rsplit(":", 1)[1] for alert in Alert.objects.all()) == ["100", "80"]
+    day = LangfuseDay.objects.get(team=people.sales)
+    assert day.ours_usd == day.ledger_usd == sum(c.cost_usd for c in Charge.objects.filter(cached=False))
+    assert (day.drift_usd, day.external_usd) == (0, 0)
+    assert sorted(alert.key.rsplit(":", 1)[1] for alert in Alert.objects.all()) == ["100", "50", "80"]
     alerts_send()
     told = {recipient for message in mail.outbox for recipient in message.to}
     assert told == {"alice@example.com", "root@example.com"}

@@ -11,13 +11,23 @@ from django.db import models
 from django.utils import timezone
 
 from feedback.models import Feedback
-from observability.models import ManagedPrompt, Price, Score, Trace
+from observability.models import AlertChannel, ManagedPrompt, Price, Schedule, Score, Trace
 from observability.services.alerts import alert_raise
 from observability.services.audit import audit_record
 from teams.access import Scope
-from teams.models import ApiKey, Budget, BudgetCheck, BudgetWindow, Charge, Membership, Team
-from teams.services.budgets import windows_open
+from teams.models import (
+    ApiKey,
+    Budget,
+    BudgetCheck,
+    BudgetWindow,
+    Charge,
+    LangfuseDay,
+    Membership,
+    ModelLimit,
+    Team,
+)  # fmt: skip
 from teams.services.keys import key_issue
+from teams.services.windows import window_open
 from tests.factories import (
     BudgetFactory,
     FeedbackFactory,
@@ -27,8 +37,10 @@ from tests.factories import (
     UserFactory,
 )
 from tests.people import People
-from text2sql.models import Attempt, Catalog, Database, Execution, Generation
+from text2sql.models import Attempt, Catalog, Database, DatabaseAccess, Execution, Generation, SchemaNote
 from text2sql.services.databases import database_add
+from text2sql.services.glossaries import glossary_save
+from text2sql.services.notes import note_save
 from text2sql.targets.introspect import read_schema
 
 
@@ -99,6 +111,9 @@ def stored_database(path: Path, *teams: Team, name: str, description: str = "") 
 def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
     word, now = team.pk, timezone.now()
     database = stored_database(path, team, name=f"{word}_db", description=f"What {word} sells.")
+    access = DatabaseAccess.objects.get(team=team, database=database)
+    glossary = glossary_save(access=access, text=f"buyer: who {word} sells to", actor=f"user:{lead.username}")
+    note = note_save(note=SchemaNote(database=database, table="customers", text=f"Who {word} sells to."), actor="test")
     key, token = key_issue(team=team, name=f"{word} dashboard", created_by=lead, actor=f"user:{lead.username}")
     generation = GenerationFactory(
         team=team, database=database, api_key=key, question=f"How many {word} customers are there?",
@@ -112,12 +127,15 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
     Execution.objects.create(generation=generation, actor=f"key:{word}", status="succeeded", executed_at=now)
     feedback = FeedbackFactory(generation=generation, author=f"{word}-author", comment=f"Not what {word} means.")
     budget = BudgetFactory(team=team, limit_usd=Decimal(10))
-    (window,) = windows_open(team=team, at=now)
+    window = window_open(budget=budget, at=now)
     BudgetWindow.objects.filter(pk=window.pk).update(spent_usd=Decimal(8), reserved_usd=Decimal(1))
-    check = BudgetCheck.objects.create(window=window, ledger_usd=8, langfuse_usd=Decimal("7.5"), checked_at=now)
+    day = LangfuseDay.objects.create(
+        team=team, user_id=team.pk, day=now.date(), time_zone="UTC", starts_at=window.starts_at, ends_at=window.ends_at,
+        ours_usd=Decimal("7.5"), read_at=now,
+    )  # fmt: skip
     charge = Charge.objects.create(
         attempt_id=uuid4(), generation_id=generation.pk, team=team, database=database.name, model=f"claude-{word}",
-        cost_usd=Decimal(8), charged_at=now,
+        cost_usd=Decimal(8), started_at=now, charged_at=now,
     )  # fmt: skip
     alert = alert_raise(
         key=f"{word}-80", kind="budget", scope=team.pk, level="warning", subject=f"{word} has spent 80 %",
@@ -139,15 +157,22 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
         key,
         feedback,
         budget,
-        check,
+        day,
         charge,
         alert,
         audit,
         trace,
         score,
         member,
+        glossary,
+        note,
     ]
-    shared: list[models.Model] = [Price.objects.all()[0], ManagedPrompt.objects.get_or_create(name="rules")[0]]
+    channel, _ = AlertChannel.objects.get_or_create(name="on call", kind="email", addresses=["on-call@example.com"])
+    prompt, _ = ManagedPrompt.objects.get_or_create(name="rules")
+    check = BudgetCheck.objects.first() or BudgetCheck.objects.create(started_at=now)
+    limit, _ = ModelLimit.objects.get_or_create(model="claude-sonnet-5-5")
+    schedule = Schedule.objects.get(name="check budgets")
+    shared: list[models.Model] = [Price.objects.all()[0], prompt, channel, check, limit, schedule]
     rows = {row._meta.label_lower: row for row in [*owned, *shared]}
     return Estate(word, team, database, generation, key, token, feedback, budget, window, rows)
 

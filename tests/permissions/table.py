@@ -82,16 +82,42 @@ POST  admin/teams/budget/<path:object_id>/change/               login   login   
 GET   admin/teams/budget/<path:object_id>/delete/               login   login   login   403     403     200
 POST  admin/teams/budget/<path:object_id>/delete/               login   login   login   403     403     200
 GET   admin/teams/budget/<path:object_id>/history/              login   login   login   403     403     200
+GET   admin/teams/budget/<path:object_id>/top_up/               login   login   login   403     403     200
+POST  admin/teams/budget/<path:object_id>/top_up/               login   login   login   403     403     200
 
-GET   admin/teams/budgetcheck/                                  login   login   login   200     200     200
+GET   admin/spending/                                           login   login   login   200     200     200
+GET   admin/spending/<slug:team_id>/                            login   login   login   200     404     200
+GET   admin/spending/<slug:team_id>/charges.csv                 login   login   login   200     404     200
+
+GET   admin/teams/modellimit/                                   login   login   login   403     403     200
+GET   admin/teams/modellimit/add/                               login   login   login   403     403     200
+POST  admin/teams/modellimit/add/                               login   login   login   403     403     200
+GET   admin/teams/modellimit/<path:object_id>/                  login   login   login   302     302     302
+GET   admin/teams/modellimit/<path:object_id>/change/           login   login   login   403     403     200
+POST  admin/teams/modellimit/<path:object_id>/change/           login   login   login   403     403     302
+GET   admin/teams/modellimit/<path:object_id>/delete/           login   login   login   403     403     403
+POST  admin/teams/modellimit/<path:object_id>/delete/           login   login   login   403     403     403
+GET   admin/teams/modellimit/<path:object_id>/history/          login   login   login   403     403     200
+
+GET   admin/teams/budgetcheck/                                  login   login   login   403     403     200
 GET   admin/teams/budgetcheck/add/                              login   login   login   403     403     403
 POST  admin/teams/budgetcheck/add/                              login   login   login   403     403     403
 GET   admin/teams/budgetcheck/<path:object_id>/                 login   login   login   302     302     302
-GET   admin/teams/budgetcheck/<path:object_id>/change/          login   login   login   200     gone    200
+GET   admin/teams/budgetcheck/<path:object_id>/change/          login   login   login   403     403     200
 POST  admin/teams/budgetcheck/<path:object_id>/change/          login   login   login   403     403     403
 GET   admin/teams/budgetcheck/<path:object_id>/delete/          login   login   login   403     403     403
 POST  admin/teams/budgetcheck/<path:object_id>/delete/          login   login   login   403     403     403
 GET   admin/teams/budgetcheck/<path:object_id>/history/         login   login   login   403     403     200
+
+GET   admin/teams/langfuseday/                                  login   login   login   200     200     200
+GET   admin/teams/langfuseday/add/                              login   login   login   403     403     403
+POST  admin/teams/langfuseday/add/                              login   login   login   403     403     403
+GET   admin/teams/langfuseday/<path:object_id>/                 login   login   login   302     302     302
+GET   admin/teams/langfuseday/<path:object_id>/change/          login   login   login   200     gone    200
+POST  admin/teams/langfuseday/<path:object_id>/change/          login   login   login   403     403     403
+GET   admin/teams/langfuseday/<path:object_id>/delete/          login   login   login   403     403     403
+POST  admin/teams/langfuseday/<path:object_id>/delete/          login   login   login   403     403     403
+GET   admin/teams/langfuseday/<path:object_id>/history/         login   login   login   403     403     200
 
 GET   admin/teams/charge/                                       login   login   login   200     200     200
 GET   admin/teams/charge/add/                                   login   login   login   403     403     403
@@ -102,6 +128,8 @@ POST  admin/teams/charge/<path:object_id>/change/               login   login   
 GET   admin/teams/charge/<path:object_id>/delete/               login   login   login   403     403     403
 POST  admin/teams/charge/<path:object_id>/delete/               login   login   login   403     403     403
 GET   admin/teams/charge/<path:object_id>/history/              login   login   login   403     403     200
+GET   admin/teams/charge/<path:object_id>/correct/              login   login   login   403     403     200
+POST  admin/teams/charge/<path:object_id>/correct/              login   login   login   403     403     200
 
 GET   admin/auth/user/                                          login   login   login   403     403     200
 GET   admin/auth/user/add/                                      login   login   login   403     403     200
@@ -136,6 +164,20 @@ POST  admin/observability/alert/<path:object_id>/change/        login   login   
 GET   admin/observability/alert/<path:object_id>/delete/        login   login   login   403     403     403
 POST  admin/observability/alert/<path:object_id>/delete/        login   login   login   403     403     403
 GET   admin/observability/alert/<path:object_id>/history/       login   login   login   403     403     200
+GET   admin/observability/alert/<path:object_id>/acknowledge/   login   login   login   200     200     200
+POST  admin/observability/alert/<path:object_id>/acknowledge/   login   login   login   302     404     302
+
+GET   admin/observability/alertchannel/                              login   login   login   403     403     200
+GET   admin/observability/alertchannel/add/                          login   login   login   403     403     200
+POST  admin/observability/alertchannel/add/                          login   login   login   403     403     200
+GET   admin/observability/alertchannel/<path:object_id>/             login   login   login   302     302     302
+GET   admin/observability/alertchannel/<path:object_id>/change/      login   login   login   403     403     200
+POST  admin/observability/alertchannel/<path:object_id>/change/      login   login   login   403     403     200
+GET   admin/observability/alertchannel/<path:object_id>/delete/      login   login   login   403     403     200
+POST  admin/observability/alertchannel/<path:object_id>/delete/      login   login   login   403     403     200
+GET   admin/observability/alertchannel/<path:object_id>/history/     login   login   login   403     403     200
+GET   admin/observability/alertchannel/<path:object_id>/test/        login   login   login   403     403     200
+POST  admin/observability/alertchannel/<path:object_id>/test/        login   login   login   403     403     302
 
 GET   admin/observability/auditentry/                           login   login   login   200     200     200
 GET   admin/observability/auditentry/add/                       login   login   login   403     403     403
@@ -167,6 +209,18 @@ GET   admin/observability/score/<path:object_id>/delete/        login   login   
 POST  admin/observability/score/<path:object_id>/delete/        login   login   login   403     403     403
 GET   admin/observability/score/<path:object_id>/history/       login   login   login   403     403     200
 
+GET   admin/observability/schedule/                             login   login   login   403     403     200
+GET   admin/observability/schedule/add/                         login   login   login   403     403     403
+POST  admin/observability/schedule/add/                         login   login   login   403     403     403
+GET   admin/observability/schedule/<path:object_id>/            login   login   login   302     302     302
+GET   admin/observability/schedule/<path:object_id>/change/     login   login   login   403     403     200
+POST  admin/observability/schedule/<path:object_id>/change/     login   login   login   403     403     200
+GET   admin/observability/schedule/<path:object_id>/delete/     login   login   login   403     403     403
+POST  admin/observability/schedule/<path:object_id>/delete/     login   login   login   403     403     403
+GET   admin/observability/schedule/<path:object_id>/history/    login   login   login   403     403     200
+GET   admin/observability/schedule/<path:object_id>/run_now/    login   login   login   403     403     200
+POST  admin/observability/schedule/<path:object_id>/run_now/    login   login   login   403     403     302
+
 GET   admin/observability/managedprompt/                           login   login   login   403     403     200
 GET   admin/observability/managedprompt/add/                       login   login   login   403     403     403
 POST  admin/observability/managedprompt/add/                       login   login   login   403     403     403
@@ -190,6 +244,31 @@ GET   admin/text2sql/database/<path:object_id>/test/            login   login   
 POST  admin/text2sql/database/<path:object_id>/test/            login   login   login   302     404     302
 GET   admin/text2sql/database/<path:object_id>/sync/            login   login   login   200     200     200
 POST  admin/text2sql/database/<path:object_id>/sync/            login   login   login   302     404     302
+GET   admin/text2sql/database/<path:object_id>/draft/           login   login   login   200     200     200
+POST  admin/text2sql/database/<path:object_id>/draft/           login   login   login   200     200     200
+
+GET   admin/text2sql/glossary/                                  login   login   login   200     200     200
+GET   admin/text2sql/glossary/add/                              login   login   login   200     200     200
+POST  admin/text2sql/glossary/add/                              login   login   login   200     200     200
+GET   admin/text2sql/glossary/<path:object_id>/                 login   login   login   302     302     302
+GET   admin/text2sql/glossary/<path:object_id>/change/          login   login   login   200     gone    200
+POST  admin/text2sql/glossary/<path:object_id>/change/          login   login   login   302     gone    302
+GET   admin/text2sql/glossary/<path:object_id>/delete/          login   login   login   403     403     403
+POST  admin/text2sql/glossary/<path:object_id>/delete/          login   login   login   403     403     403
+GET   admin/text2sql/glossary/<path:object_id>/history/         login   login   login   403     403     200
+GET   admin/text2sql/glossary/<path:object_id>/take_up/         login   login   login   200     200     200
+POST  admin/text2sql/glossary/<path:object_id>/take_up/         login   login   login   302     404     302
+
+GET   admin/text2sql/schemanote/                                login   login   login   403     403     200
+GET   admin/text2sql/schemanote/names/                          login   login   login   403     403     404
+GET   admin/text2sql/schemanote/add/                            login   login   login   403     403     200
+POST  admin/text2sql/schemanote/add/                            login   login   login   403     403     200
+GET   admin/text2sql/schemanote/<path:object_id>/               login   login   login   302     302     302
+GET   admin/text2sql/schemanote/<path:object_id>/change/        login   login   login   403     403     200
+POST  admin/text2sql/schemanote/<path:object_id>/change/        login   login   login   403     403     302
+GET   admin/text2sql/schemanote/<path:object_id>/delete/        login   login   login   403     403     200
+POST  admin/text2sql/schemanote/<path:object_id>/delete/        login   login   login   403     403     200
+GET   admin/text2sql/schemanote/<path:object_id>/history/       login   login   login   403     403     200
 
 GET   admin/text2sql/generation/                                login   login   login   200     200     200
 GET   admin/text2sql/generation/add/                            login   login   login   403     403     403

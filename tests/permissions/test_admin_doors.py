@@ -54,12 +54,13 @@ def test_lists_show_a_lead_only_their_own_rows(page: str, world: World, mallory:
         ("teams_apikey", "team__slug__exact=atlantis"),
         ("teams_budget", "team__slug__exact=atlantis"),
         ("teams_charge", "team__slug__exact=atlantis"),
-        ("teams_budgetcheck", "window__budget__team__slug__exact=atlantis"),
+        ("teams_langfuseday", "team__slug__exact=atlantis"),
         ("text2sql_generation", "team__slug__exact=atlantis"),
         ("text2sql_generation", "database__id__exact={database}"),
         ("text2sql_generation", "model=claude-atlantis"),
         ("feedback_feedback", "generation__team__slug__exact=atlantis"),
         ("observability_auditentry", "verb=atlantis.did"),
+        ("observability_alert", "scope=atlantis"),
     ],
 )
 def test_a_filter_set_by_hand_to_another_teams_value_finds_none_of_its_rows(
@@ -103,7 +104,7 @@ def test_filters_offer_no_value_of_another_team(page: str, world: World, mallory
 
 def test_filters_offer_an_admin_every_team(world: World) -> None:
     shown = world.people.signed_in(world.people.root).get(reverse("admin:teams_budget_changelist")).context["cl"]
-    (by_team, _) = shown.filter_specs
+    by_team, *_ = shown.filter_specs
     assert {str(choice["display"]) for choice in by_team.choices(shown)} >= {"Atlantis Sales", "Borneo Marketing"}
 
 
@@ -141,7 +142,16 @@ def test_a_forged_form_issues_no_key_for_another_team(world: World, mallory: Cli
         ("teams_team", {"slug": "new", "name": "New", "time_zone": "UTC", "active": "on"}),
         ("teams_budget", {"team": "atlantis", "period": "day", "limit_usd": "1"}),
         ("auth_user", {"username": "new", "password1": "a long enough one", "password2": "a long enough one"}),
-        ("text2sql_database", {"name": "new", "url": "sqlite:////tmp/x", "row_cap": "1", "timeout_seconds": "1"}),
+        (
+            "text2sql_database",
+            {
+                "name": "new",
+                "url": "sqlite:////tmp/x",
+                "row_cap": "1",
+                "timeout_seconds": "1",
+                "context_tokens": "20000",
+            },
+        ),
     ],
 )
 def test_leads_add_nothing_that_is_the_admins_to_add(
@@ -196,6 +206,7 @@ def test_django_s_own_delete_action_is_no_leads(world: World, mallory: Client) -
         ("teams_apikey_revoke", "teams.apikey"),
         ("feedback_feedback_approve", "feedback.feedback"),
         ("feedback_feedback_reject", "feedback.feedback"),
+        ("observability_alert_acknowledge", "observability.alert"),
         ("text2sql_database_sync", "text2sql.database"),
         ("text2sql_database_test", "text2sql.database"),
     ],
@@ -268,9 +279,9 @@ def test_what_an_admin_did_to_a_shared_row_is_not_told_to_a_lead(world: World, m
     root = world.people.signed_in(world.people.root)
     access = DatabaseAccess.objects.get(database=world.shared, team="atlantis")
     form = {
-        "name": "shared_db", "row_cap": "5", "timeout_seconds": "5", "accesses-TOTAL_FORMS": "2",
-        "accesses-INITIAL_FORMS": "2", "accesses-0-id": access.pk, "accesses-0-team": "atlantis",
-        "accesses-0-database": world.shared.pk, "accesses-0-tables": "orders", "accesses-1-team": "borneo",
+        "name": "shared_db", "row_cap": "5", "timeout_seconds": "5", "context_tokens": "20000",
+        "accesses-TOTAL_FORMS": "2", "accesses-INITIAL_FORMS": "2", "accesses-0-id": access.pk,
+        "accesses-0-team": "atlantis", "accesses-0-database": world.shared.pk, "accesses-0-tables": "orders", "accesses-1-team": "borneo",
         "accesses-1-id": DatabaseAccess.objects.get(database=world.shared, team="borneo").pk,
         "accesses-1-database": world.shared.pk,
     }  # fmt: skip

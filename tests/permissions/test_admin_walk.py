@@ -3,6 +3,7 @@
 import html
 import re
 from collections import deque
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -23,8 +24,10 @@ def walk(client: Client) -> dict[str, tuple[int, str]]:
         path = waiting.popleft()
         if path in seen or path.startswith(LEAVING):
             continue
-        answer = client.get(path, follow=True)
-        seen[path] = (answer.status_code, answer.content.decode())
+        answer: Any = client.get(path, follow=True)
+        # A file for download is sent piece by piece.
+        body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        seen[path] = (answer.status_code, body.decode())
         # The links of a filtered list are other filters of the same list: one step is enough.
         if "?" not in path:
             links = [urljoin(path, html.unescape(link)) for link in ADDRESS.findall(seen[path][1])]

@@ -18,7 +18,8 @@ from teams.models import ApiKey, Budget, BudgetWindow, Membership, Team
 from teams.services.keys import KeyRefused, key_authenticate
 from tests.permissions.estate import World
 from text2sql.models import Database, DatabaseAccess
-from text2sql.services.databases import database_url, syncs_run
+from text2sql.services.databases import database_url
+from text2sql.services.syncing import syncs_run
 
 CONFIRMED = {"_form_submitted": "on"}
 
@@ -54,7 +55,7 @@ def test_an_admin_makes_a_person_and_a_team_with_them_as_lead_and_a_daily_budget
     team = {
         "slug": "research", "name": "Research", "time_zone": "Europe/Berlin", "active": "on",
         **inline("memberships", {"user": dora.pk, "role": "lead"}),
-        **inline("budgets", {"period": "day", "limit_usd": "2.50"}),
+        **inline("budgets", {"period": "day", "limit_usd": "2.50", "at_limit": "block"}),
     }  # fmt: skip
     assert root.post(reverse("admin:teams_team_add"), team).status_code == 302
     assert Membership.objects.get(user=dora).team_id == "research"
@@ -80,31 +81,39 @@ def test_a_teams_slug_stays_as_it_is(root: Client, world: World) -> None:
 def test_an_admin_sets_and_changes_a_budget(root: Client, world: World) -> None:
     path = reverse("admin:teams_budget_change", args=[world.sales.budget.pk])
     assert 'value="10"' in root.get(path).content.decode()
-    assert root.post(path, {"limit_usd": "12.5", "team": "borneo", "period": "week"}).status_code == 302
-    world.sales.budget.refresh_from_db()
-    assert (world.sales.budget.team_id, world.sales.budget.limit_usd) == ("atlantis", Decimal("12.5"))
-    assert audited("budget.changed", scope="atlantis").data["is"] == "atlantis: 12.5 USD a day"
+    terms = {"limit_usd": "12.5", "at_limit": "degrade", "degrade_from": "75", "thresholds": "90, 50,50"}
+    assert root.post(path, {**terms, "team": "borneo", "period": "week"}).status_code == 302
+    budget = Budget.objects.get(pk=world.sales.budget.pk)
+    assert (budget.team_id, budget.period, budget.limit_usd) == ("atlantis", "day", Decimal("12.5"))
+    assert (budget.at_limit, budget.degrade_from, budget.thresholds) == ("degrade", 75, [50, 90])
+    assert audited("budget.changed", scope="atlantis").data == {
+        "name": "Atlantis Sales: 12.5 USD a day",
+        "was": {"limit_usd": "10", "at_limit": "block", "degrade_from": 90, "thresholds": [50, 80, 100]},
+        "now": {"limit_usd": "12.5", "at_limit": "degrade", "degrade_from": 75, "thresholds": [50, 90]},
+    }
     for wrong in ("-1", "lots", "1.2345", ""):
-        assert root.post(path, {"limit_usd": wrong}).context["adminform"].form.errors
-    again = {"team": "atlantis", "period": "day", "limit_usd": "1"}
+        assert "limit_usd" in root.post(path, {**terms, "limit_usd": wrong}).context["adminform"].form.errors
+    for name, wrong in [("thresholds", "0"), ("thresholds", "a"), ("degrade_from", "101"), ("at_limit", "ignore")]:
+        assert name in root.post(path, {**terms, name: wrong}).context["adminform"].form.errors
+    again = {"team": "atlantis", "period": "day", **terms}
     assert root.post(reverse("admin:teams_budget_add"), again).context["adminform"].form.errors
 
 
-def test_a_budget_can_be_taken_away_with_its_windows_and_checks(root: Client, world: World) -> None:
+def test_a_budget_can_be_taken_away_with_its_windows_and_top_ups(root: Client, world: World) -> None:
     path = reverse("admin:teams_budget_delete", args=[world.sales.budget.pk])
     assert root.post(path, {"post": "yes"}).status_code == 302
     assert not Budget.objects.filter(team="atlantis").exists()
-    assert audited("budget.deleted", scope="atlantis").data["was"] == "atlantis: 10 USD a day"
+    assert audited("budget.deleted", scope="atlantis").data["name"] == "Atlantis Sales: 10 USD a day"
 
 
 def test_the_budget_page_shows_how_much_is_used(alice: Client, root: Client, world: World) -> None:
     for client in (alice, root):
         shown = client.get(reverse("admin:teams_budget_changelist")).content.decode()
-        assert "80 % spent, 10 % reserved" in shown
+        assert "80 % spent, 0 % external, 10 % reserved: nearly spent" in shown
         assert "width:80.0%" in shown
     BudgetWindow.objects.filter(pk=world.sales.window.pk).update(spent_usd=Decimal(25), reserved_usd=Decimal(0))
     shown = alice.get(reverse("admin:teams_budget_change", args=[world.sales.budget.pk])).content.decode()
-    assert "250 % spent, 0 % reserved" in shown
+    assert "250 % spent, 0 % external, 0 % reserved: exhausted" in shown
     assert "width:100.0%" in shown  # the bar ends where its frame does
 
 
@@ -170,6 +179,7 @@ def test_an_admin_adds_a_database_opens_it_to_a_team_tests_it_and_has_it_read(
     url = f"sqlite:///{shop}"
     form = {
         "name": "shop_db", "description": "Orders.", "url": url, "row_cap": "50", "timeout_seconds": "5",
+        "context_tokens": "20000",
         **inline("accesses", {"team": "atlantis", "tables": "customers\norders", "hidden_columns": "customers.email"}),
     }  # fmt: skip
     assert root.post(reverse("admin:text2sql_database_add"), form).status_code == 302
@@ -194,7 +204,14 @@ def test_an_admin_adds_a_database_opens_it_to_a_team_tests_it_and_has_it_read(
 def test_a_change_without_a_url_keeps_the_stored_one(root: Client, world: World, shop: Path, tmp_path: Path) -> None:
     database = world.sales.database
     page = reverse("admin:text2sql_database_change", args=[database.pk])
-    form = {"name": "atlantis_db", "description": "New words.", "url": "", "row_cap": "7", "timeout_seconds": "5"}
+    form = {
+        "name": "atlantis_db",
+        "description": "New words.",
+        "url": "",
+        "row_cap": "7",
+        "timeout_seconds": "5",
+        "context_tokens": "20000",
+    }
     assert root.post(page, {**form, **inline("accesses")}).status_code == 302
     database.refresh_from_db()
     assert (database.description, database.row_cap, database.sync_state) == ("New words.", 7, "done")
@@ -212,14 +229,28 @@ def test_a_form_with_mistakes_never_sends_the_url_back(root: Client, shop: Path)
     for name, url in [
         ("Bad Name", f"sqlite:///{shop}"),
         ("x_db", "postgresql://u:geheim@[bad"),
-        ("x_db", "mysql://u:geheim@h/d"),
+        ("x_db", "oracle://u:geheim@h/d"),
     ]:
-        form = {"name": name, "url": url, "row_cap": "1", "timeout_seconds": "1", **inline("accesses")}
+        form = {
+            "name": name,
+            "url": url,
+            "row_cap": "1",
+            "timeout_seconds": "1",
+            "context_tokens": "20000",
+            **inline("accesses"),
+        }
         answer = root.post(reverse("admin:text2sql_database_add"), form)
         assert answer.context["adminform"].form.errors
         assert "geheim" not in answer.content.decode()
         assert str(shop) not in answer.content.decode()
-    without = {"name": "x_db", "url": "", "row_cap": "1", "timeout_seconds": "1", **inline("accesses")}
+    without = {
+        "name": "x_db",
+        "url": "",
+        "row_cap": "1",
+        "timeout_seconds": "1",
+        "context_tokens": "20000",
+        **inline("accesses"),
+    }
     errors = root.post(reverse("admin:text2sql_database_add"), without).context["adminform"].form.errors
     assert errors["url"] == ["This field is required."]
 
@@ -227,7 +258,13 @@ def test_a_form_with_mistakes_never_sends_the_url_back(root: Client, shop: Path)
 def test_a_misspelt_hidden_column_is_refused(root: Client, world: World) -> None:
     page = reverse("admin:text2sql_database_change", args=[world.sales.database.pk])
     access = {"team": "borneo", "tables": "", "hidden_columns": "customers.emial"}
-    form = {"name": "atlantis_db", "row_cap": "7", "timeout_seconds": "5", **inline("accesses", access)}
+    form = {
+        "name": "atlantis_db",
+        "row_cap": "7",
+        "timeout_seconds": "5",
+        "context_tokens": "20000",
+        **inline("accesses", access),
+    }
     assert "Not in this database: customers.emial." in root.post(page, form).content.decode()
     assert not DatabaseAccess.objects.filter(team="borneo", database=world.sales.database).exists()
 

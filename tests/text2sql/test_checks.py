@@ -61,7 +61,7 @@ def test_right_settings_pass(tmp_path: Path, changes: dict[str, str]) -> None:
             ["observability.E001", "text2sql.E002", "text2sql.E020"],
         ),
         (
-            {"ENCRYPTION_KEYS": "c2hvcnQ=", "CLAUDE_MAX_TOKENS": "10", "LANGFUSE_SECRET_KEY": "sk-lf-half"},
+            {"ENCRYPTION_KEYS": "c2hvcnQ=", "STREAM_HEARTBEAT_SECONDS": "0", "LANGFUSE_SECRET_KEY": "sk-lf-half"},
             ["observability.E001", "text2sql.E003", "text2sql.E021"],
         ),
         ({"SECRET_KEY": ""}, ["text2sql.E001"]),
@@ -148,7 +148,8 @@ def test_the_example_names_exactly_the_settings_that_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("CLAUDE_MAX_TOKENS", "many"), ("ENABLE_CACHE", "ture"), ("DATABASE_URL", "nonsense://x")],
+    [("CLAUDE_MAX_TOKENS", "many"), ("ENABLE_CACHE", "ture"), ("DATABASE_URL", "nonsense://x")]
+    + [("DYNAMODB_USD_PER_MILLION_READS", price) for price in ("cheap", "-7.5", "NaN", "1e40")],
 )
 def test_a_value_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, value: str) -> None:
     run = manage(tmp_path, "check", **{name: value})

@@ -16,15 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from observability.metrics import metrics_forget
-from observability.models import Alert
+from observability.models import Alert, AlertDelivery
 from observability.services.alerts import alert_raise
 from observability.services.heartbeats import heartbeat_note
 from observability.services.metrics import day_start
 from observability.services.scores import score_record
 from observability.services.traces import trace_record
 from teams.models import Charge
-from teams.services.budgets import windows_open
-from tests.factories import BudgetFactory, GenerationFactory, TeamFactory
+from teams.services.windows import window_open
+from tests.factories import BudgetFactory, GenerationFactory, TeamFactory, make_key
 from tests.observability.conftest import trace_made
 from tests.standins.langfuse import LangfuseStandIn
 from text2sql.metrics import BUDGETS, CHARGES, LATENCIES, QUESTIONS
@@ -75,7 +75,8 @@ def asked(database: Database, team: str, **values: Any) -> None:
 def charged(team: str, cost: str, **values: Any) -> None:
     Charge.objects.create(
         attempt_id=uuid4(), generation_id=uuid4(), team_id=team, database="shop", model="claude-sonnet-5-5",
-        cost_usd=Decimal(cost), input_tokens=100, output_tokens=7, **{"charged_at": timezone.now()} | values,
+        cost_usd=Decimal(cost), input_tokens=100, output_tokens=7,
+        **{"started_at": timezone.now(), "charged_at": timezone.now()} | values,
     )  # fmt: skip
 
 
@@ -159,15 +160,39 @@ def test_cost_and_tokens_are_the_ledgers(database: Database) -> None:
 
 def test_budgets_tell_their_present_window(database: Database) -> None:
     budget = BudgetFactory(team_id="sales", limit_usd=Decimal(5))
-    assert value(scrape(), "text2sql_budget_spent_usd", team="sales", period="day") == 0
-    yesterday = windows_open(team=budget.team, at=timezone.now() - timedelta(days=1))[0]
-    today = windows_open(team=budget.team, at=timezone.now())[0]
+    key = make_key(budget.team)[0]
+    BudgetFactory(team=budget.team, api_key=key, period="week", limit_usd=Decimal(3))
+    BudgetFactory(team=None, period="month", limit_usd=Decimal(90))
+    labels = {"team": "sales", "key": "", "period": "day"}
+    assert value(scrape(), "text2sql_budget_spent_usd", **labels) == 0
+    yesterday = window_open(budget=budget, at=timezone.now() - timedelta(days=1))
+    today = window_open(budget=budget, at=timezone.now())
     type(today).objects.filter(pk=yesterday.pk).update(spent_usd=4)
-    type(today).objects.filter(pk=today.pk).update(spent_usd=Decimal("1.5"), reserved_usd=Decimal("0.25"))
+    type(today).objects.filter(pk=today.pk).update(
+        spent_usd=Decimal("1.5"), reserved_usd=Decimal("0.25"), external_usd=Decimal("0.125"), top_up_usd=Decimal(2)
+    )
     samples = scrape()
-    assert value(samples, "text2sql_budget_limit_usd", team="sales", period="day") == 5
-    assert value(samples, "text2sql_budget_spent_usd", team="sales", period="day") == 1.5
-    assert value(samples, "text2sql_budget_reserved_usd", team="sales", period="day") == 0.25
+    figures = ("limit", "spent", "external", "reserved")
+    found = [value(samples, f"text2sql_budget_{name}_usd", **labels) for name in figures]
+    assert found == [7, 1.5, 0.125, 0.25]
+    assert value(samples, "text2sql_budget_limit_usd", team="sales", key=key.prefix, period="week") == 3
+    assert value(samples, "text2sql_budget_limit_usd", team="", key="", period="month") == 90
+
+
+def test_calls_that_were_shrunk_are_counted_with_those_that_were_cut(database: Database) -> None:
+    generation = GenerationFactory(database=database, team_id="sales")
+    for number, stop_reason in enumerate(["end_turn", "max_tokens", "end_turn"]):
+        generation.attempts.create(
+            number=number,
+            model="m",
+            max_tokens=2000,
+            is_shrunk=True,
+            stop_reason=stop_reason,
+            started_at=timezone.now(),
+        )
+    samples = scrape()
+    assert value(samples, "text2sql_shrunk_attempts_total", cut="false") == 2
+    assert value(samples, "text2sql_shrunk_attempts_total", cut="true") == 1
 
 
 def test_what_waits_and_what_lives_is_told(langfuse: LangfuseStandIn) -> None:
@@ -177,13 +202,17 @@ def test_what_waits_and_what_lives_is_told(langfuse: LangfuseStandIn) -> None:
     for n in range(2):
         alert_raise(key=f"k{n}", kind="budget", scope="", level="warning", subject="s", body="b", recipients=["a@b.c"])
     Alert.objects.filter(key="k0").update(created_at=day_start() - timedelta(hours=1))
+    AlertDelivery.objects.filter(alert__key="k0").update(created_at=timezone.now() - timedelta(hours=2))
+    alert_raise(key="k2", kind="check", scope="", level="info", subject="s", body="b", recipients=["no address"])
+    AlertDelivery.objects.filter(alert__key="k2").update(state="failed")
     heartbeat_note("schedule")
     samples = scrape()
     assert value(samples, "text2sql_backlog", kind="traces") == 1
     assert value(samples, "text2sql_backlog", kind="scores") == 1
     assert value(samples, "text2sql_backlog", kind="alerts") == 2
     assert value(samples, "text2sql_alerts_total", kind="budget", level="warning") == 1
-    assert (value(samples, "text2sql_backlog_oldest_seconds", target="mail") or 0) > 3600
+    assert value(samples, "text2sql_undelivered", kind="alerts") == 1
+    assert (value(samples, "text2sql_backlog_oldest_seconds", target="alerts") or 0) > 3600
     assert (value(samples, "text2sql_heartbeat_age_seconds", name="schedule") or 9) < 5
 
 

@@ -1,5 +1,5 @@
-"""The admin's rooms for databases and questions."""
+"""The admin's rooms for databases, questions and what they cost."""
 
-from text2sql.admin import databases, generations
+from text2sql.admin import charges, databases, descriptions, evaluations, generations, glossaries
 
-__all__ = ["databases", "generations"]
+__all__ = ["charges", "databases", "descriptions", "evaluations", "generations", "glossaries"]

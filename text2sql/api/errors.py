@@ -39,8 +39,6 @@ _KIND_OF_STATUS = {
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler."""
     problem = problem_of(error)
-    if problem.kind == "internal-error":
-        logger.error("A request failed unexpectedly", exc_info=error)
     response = Response(problem.as_document(), status=problem.type.status, content_type=CONTENT_TYPE)
     for name, value in _headers(problem, error).items():
         response[name] = value
@@ -48,10 +46,12 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def problem_of(error: Exception) -> Problem:
+    """The problem that clients are told; what is not theirs to know is logged."""
     if isinstance(error, Problem):
         return error
     kind = _KINDS.get(type(error))
     if kind is None:
+        logger.error("A request failed unexpectedly", exc_info=error)
         return Problem("internal-error", "The error has been logged; an admin can find it there.")
     if isinstance(error, exceptions.ValidationError):
         return Problem(kind, "Some fields are not valid; see errors.", {"errors": _field_errors(error.detail)})

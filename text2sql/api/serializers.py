@@ -6,11 +6,12 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from teams.models import BudgetWindow
+from teams.models import Budget, BudgetWindow
 from text2sql.models import DatabaseAccess, Generation
 from text2sql.pipeline.prompt import QUESTION_LENGTH
 from text2sql.problems import Problem
 from text2sql.services.executions import ExecutionOutcome
+from text2sql.services.questions import Answered
 from text2sql.services.usage import money_text
 
 
@@ -32,6 +33,10 @@ class QuestionSerializer(serializers.Serializer[Any]):
     end_user = serializers.CharField(
         max_length=200, required=False, default="", allow_blank=True, help_text="Who asked, in your own words."
     )
+    parent_id = serializers.UUIDField(
+        required=False, default=None, allow_null=True,
+        help_text="The generation that this question follows; without it, the last one of its session.",
+    )  # fmt: skip
     execute = serializers.BooleanField(required=False, default=False, help_text="Run the SQL too and return its rows.")
 
 
@@ -75,6 +80,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     database = serializers.CharField(source="database.name")
     usage = TokensSerializer(source="*")
     cost_usd = serializers.SerializerMethodField(help_text="US dollars, up to 12 decimals.")
+    parent_id = serializers.UUIDField(allow_null=True, help_text="The generation that this one follows.")
     attempts = serializers.IntegerField(source="attempt_count")
     problem = serializers.SerializerMethodField(help_text="The problem's type, where the status is `failed`.")
     answered_by = serializers.CharField(help_text="`claude`, or `stand-in` where no API key is set.")
@@ -82,7 +88,8 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     class Meta:
         model = Generation
         fields = [
-            "id", "status", "database", "question", "session_id", "end_user", "sql", "explanation", "dialect", "tables",
+            "id", "status", "database", "question", "session_id", "parent_id", "end_user", "sql", "explanation",
+            "choices", "dialect", "tables", "strategy", "strategy_reason", "rung",
             "cached", "model", "answered_by", "usage", "cost_usd", "latency_ms", "attempts", "trace_id", "problem",
             "created_at",
         ]  # fmt: skip
@@ -95,6 +102,13 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
         if not generation.problem:
             return None
         return Problem(generation.problem, generation.problem_detail).as_document()
+
+
+def answer_document(answered: Answered) -> dict[str, Any]:
+    """The answer as clients are given it, in whichever way."""
+    generation: Any = answered.generation
+    generation.execution = answered.outcome
+    return dict(AnswerSerializer(generation).data)
 
 
 class AnswerSerializer(GenerationSerializer):
@@ -193,30 +207,40 @@ class UsageSerializer(serializers.Serializer[Any]):
 
 
 class BudgetSerializer(serializers.ModelSerializer[BudgetWindow]):
-    """One of the team's budgets in its present window; amounts are US dollars as text."""
+    """A budget that applies to your key, in its present window; amounts are US dollars as text."""
 
-    period = serializers.CharField(source="budget.period")
-    limit_usd = serializers.SerializerMethodField()
+    scope = serializers.ChoiceField(choices=["organisation", "team", "key"], source="budget.scope")
+    period = serializers.ChoiceField(choices=Budget.Period.choices, source="budget.period")
+    at_limit = serializers.ChoiceField(choices=Budget.AtLimit.choices, source="budget.at_limit")
+    limit_usd = serializers.SerializerMethodField(help_text="With what was added to this window.")
     spent_usd = serializers.SerializerMethodField()
-    reserved_usd = serializers.SerializerMethodField()
+    external_usd = serializers.SerializerMethodField(help_text="Spent by the same users outside this platform.")
+    reserved_usd = serializers.SerializerMethodField(help_text="Held by running questions.")
     remaining_usd = serializers.SerializerMethodField()
+    request_limit = serializers.IntegerField(source="budget.request_limit", allow_null=True)
     resets_at = serializers.DateTimeField(source="ends_at")
 
     class Meta:
         model = BudgetWindow
-        fields = ["period", "limit_usd", "spent_usd", "reserved_usd", "remaining_usd", "starts_at", "resets_at"]
+        fields = [
+            "scope", "period", "at_limit", "limit_usd", "spent_usd", "external_usd", "reserved_usd", "remaining_usd",
+            "requests", "request_limit", "starts_at", "resets_at",
+        ]  # fmt: skip
 
     def get_limit_usd(self, window: BudgetWindow) -> str:
-        return money_text(window.budget.limit_usd)
+        return money_text(window.limit_usd)
 
     def get_spent_usd(self, window: BudgetWindow) -> str:
         return money_text(window.spent_usd)
+
+    def get_external_usd(self, window: BudgetWindow) -> str:
+        return money_text(window.external_usd)
 
     def get_reserved_usd(self, window: BudgetWindow) -> str:
         return money_text(window.reserved_usd)
 
     def get_remaining_usd(self, window: BudgetWindow) -> str:
-        return money_text(max(window.budget.limit_usd - window.spent_usd - window.reserved_usd, Decimal(0)))
+        return money_text(max(window.limit_usd - window.used_usd - window.reserved_usd, Decimal(0)))
 
 
 class MeSerializer(serializers.Serializer[Any]):

@@ -59,11 +59,18 @@ def answer_read(text: str) -> CachedAnswer | None:
         return None
 
 
+@dataclass(frozen=True)
+class CacheHit:
+    answer: CachedAnswer
+    cost_usd: Decimal = Decimal(0)
+    """What the store charges for this one read."""
+
+
 class AnswerCache(Protocol):
     """Keys come from `cache_key`. No method raises because the cache is slow or down."""
 
-    def get(self, key: str) -> CachedAnswer | None:
-        """The answer, or None where there is none, it has expired or the cache is down."""
+    def get(self, key: str) -> CacheHit | None:
+        """The answer and the price of reading it, or None where there is none, it has expired or the cache is down."""
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:
         """Keeps the answer until `expires_at` (aware, exact to the second), in place of an earlier one."""
@@ -78,7 +85,7 @@ class SwitchedOffCache:
 
     store: AnswerCache
 
-    def get(self, key: str) -> CachedAnswer | None:
+    def get(self, key: str) -> CacheHit | None:
         return None
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from django.conf import settings
 from django.utils import timezone
 
-from text2sql.cache.answers import CachedAnswer, answer_read
+from text2sql.cache.answers import CachedAnswer, CacheHit, answer_read
 from text2sql.cache.breaker import Breaker
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ TTL = "ttl"
 DATABASE = "database_id"
 CREATED = "created_at"
 VALUE = "value"
+TWELVE_DECIMALS = Decimal("1e-12")
 
 
 def client_build(*, connect_timeout: float, read_timeout: float) -> Any:
@@ -50,19 +52,22 @@ class DynamoAnswerCache:
         self._client_lock = threading.Lock()
         self._client: Any = None
 
-    def get(self, key: str) -> CachedAnswer | None:
+    def get(self, key: str) -> CacheHit | None:
         # Eventually consistent, at half the price: a deleted answer may be served for a moment longer.
         reply = self._ask(
             "get_item",
             Key={KEY: {"S": key}},
             ProjectionExpression="#value, #ttl",
             ExpressionAttributeNames={"#value": VALUE, "#ttl": TTL},
+            ReturnConsumedCapacity="TOTAL",
         )
-        item = (reply or {}).get("Item", {})
+        reply = reply or {}
+        item = reply.get("Item", {})
         # DynamoDB deletes expired items days late.
         if int(item.get(TTL, {}).get("N", 0)) <= timezone.now().timestamp():
             return None
-        return answer_read(item.get(VALUE, {}).get("S", ""))
+        answer = answer_read(item.get(VALUE, {}).get("S", ""))
+        return CacheHit(answer, _read_cost(reply)) if answer else None
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:
         self._ask(
@@ -101,6 +106,12 @@ class DynamoAnswerCache:
             if self._client is None:
                 self._client = client_build(connect_timeout=0.5, read_timeout=1)
             return self._client
+
+
+def _read_cost(reply: dict[str, Any]) -> Decimal:
+    """In USD, twelve decimals; what does not say its capacity (DynamoDB always does) costs nothing."""
+    units = Decimal(str(reply.get("ConsumedCapacity", {}).get("CapacityUnits", 0)))
+    return (units * settings.DYNAMODB_USD_PER_MILLION_READS).scaleb(-6).quantize(TWELVE_DECIMALS)
 
 
 class _FailureLog:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
 
 # Marks that end a sentence, after NFKC; quotes, brackets and `%` carry meaning ("above 50%") and stay.
 _FINAL_MARKS = ".?!…。؟।;:,"
@@ -23,6 +24,8 @@ def cache_key(
     dialect: str,
     prompt_version: str,
     model: str,
+    conversation: Sequence[str] = (),
+    glossary: str = "",
 ) -> str:
     """64 hex digits over everything that shapes an answer; the question is normalised here."""
     # A JSON list quotes its parts, so that no two different lists have the same text.
@@ -35,4 +38,6 @@ def cache_key(
         prompt_version,
         model,
     ]
+    if conversation or glossary:
+        parts += [*map(question_normalize, conversation), hashlib.sha256(glossary.encode()).hexdigest()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -6,14 +6,14 @@ from datetime import datetime
 from django.db import connection
 from django.utils import timezone
 
-from text2sql.cache.answers import CachedAnswer, answer_read
+from text2sql.cache.answers import CachedAnswer, CacheHit, answer_read
 from text2sql.models.cache_entries import CacheEntry
 
 PURGE_BATCH = 1000
 
 
 class PostgresAnswerCache:
-    def get(self, key: str) -> CachedAnswer | None:
+    def get(self, key: str) -> CacheHit | None:
         # Every question passes here, so it is one plain statement on the primary key.
         with connection.cursor() as cursor:
             cursor.execute(
@@ -21,7 +21,8 @@ class PostgresAnswerCache:
                 [key, timezone.now()],
             )
             row = cursor.fetchone()
-        return answer_read(row[0]) if row else None
+        answer = answer_read(row[0]) if row else None
+        return CacheHit(answer) if answer else None
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:
         entry = CacheEntry(

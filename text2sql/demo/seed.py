@@ -20,7 +20,8 @@ from text2sql.demo.load import load_postgres, load_sqlite
 from text2sql.demo.questions import RECORDED
 from text2sql.models import Database
 from text2sql.services.connections import connection_release
-from text2sql.services.databases import database_add, database_url_set, schema_sync
+from text2sql.services.databases import database_add, database_url_set
+from text2sql.services.syncing import schema_sync
 
 ACTOR = "command:seed_demo"
 DAILY_BUDGET = Decimal(5)

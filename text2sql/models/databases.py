@@ -1,7 +1,8 @@
 import hashlib
 import json
 import uuid
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -51,6 +52,8 @@ class Database(models.Model):
     class Dialect(models.TextChoices):
         POSTGRES = "postgres", "PostgreSQL"
         SQLITE = "sqlite", "SQLite"
+        MYSQL = "mysql", "MySQL or MariaDB"
+        DUCKDB = "duckdb", "DuckDB"
 
     class SyncState(models.TextChoices):
         NEVER = "never", "never read"
@@ -68,7 +71,7 @@ class Database(models.Model):
     )
     description = models.CharField(max_length=500, blank=True, help_text="What is in it; Claude reads this too.")
     dialect = models.CharField(max_length=20, choices=Dialect.choices, editable=False)
-    # The connection URL, encrypted with the row's id bound into it (text2sql/encryption.py).
+    # The connection URL, encrypted with the row's id bound into it (observability/encryption.py).
     encrypted_url = models.TextField(editable=False)
     share_text = models.BooleanField(
         "share text with Langfuse",
@@ -85,6 +88,25 @@ class Database(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(600)],
         help_text="A query is stopped after this.",
     )
+    context_tokens = models.PositiveIntegerField(
+        "schema tokens",
+        default=20_000,
+        validators=[MinValueValidator(1000), MaxValueValidator(500_000)],
+        help_text="A schema up to this size goes to Claude whole; of a larger one, the likeliest tables.",
+    )
+    cost_ceiling = models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        help_text="A query that the database's planner puts above this cost is refused; empty: none is.",
+    )
+    allowed_functions = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="Further functions that queries may call: your own ones that only read.",
+    )
+    # Changes with every note and sample, so that answers given before are not given again.
+    notes_version = models.CharField(max_length=16, blank=True, editable=False)
     teams = models.ManyToManyField(Team, through="DatabaseAccess", related_name="databases")
     catalog = models.ForeignKey(Catalog, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     starter_questions = ArrayField(models.CharField(max_length=300), default=list, blank=True, editable=False)
@@ -120,6 +142,12 @@ class DatabaseAccess(models.Model):
         blank=True,
         help_text="Columns the team may not see, as `table.column`.",
     )
+    row_filters = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="The rows of a table that the team may see: a condition on its columns, by the table's name.",
+    )
+    glossary_number = models.PositiveIntegerField(default=0, editable=False)
 
     objects = TenantQuerySet["DatabaseAccess"].as_manager()
 
@@ -144,7 +172,16 @@ class DatabaseAccess(models.Model):
         return schema.restricted(tables=frozenset(self.tables) or None, hidden_columns=frozenset(self.hidden_columns))
 
 
-def view_version(tables: list[str], hidden_columns: list[str], description: str) -> str:
+def view_version(
+    tables: list[str],
+    hidden_columns: list[str],
+    description: str,
+    row_filters: Mapping[str, str] | None = None,
+    notes_version: str = "",
+) -> str:
     """16 hex digits over what a team is shown: teams with the same view share cached answers, nobody else does."""
-    canonical = json.dumps([sorted(set(tables)), sorted(set(hidden_columns)), description])
+    shown: list[Any] = [sorted(set(tables)), sorted(set(hidden_columns)), description]
+    if row_filters or notes_version:
+        shown += [row_filters, notes_version]
+    canonical = json.dumps(shown, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -10,22 +10,26 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from threading import Timer
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import anthropic
 import httpx2
 from anthropic import Anthropic
 
+from text2sql.pipeline.lifetime import Lifetime
 from text2sql.pipeline.prompt import Prompt
 
 CONNECT_SECONDS = 5.0
+LONGEST_GEO = 50
+LONGEST_CHOICE = 200
+MOST_CHOICES = 6
 
 BILLED_REFUSALS = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
 """Categories that are billed though nothing was written; others only once output has begun (since 2026-09-24)."""
@@ -63,6 +67,10 @@ class Reply:
     request_id: str
     stop_reason: str
     first_token_at: datetime | None
+    choices: tuple[str, ...]
+    """Short answers to what Claude asks back."""
+    geo: str
+    """Where Claude says that it computed (`inference_geo`), which its price depends on; empty where it does not say."""
 
 
 @dataclass
@@ -82,9 +90,20 @@ class ClaudeFailure(Exception):
     stop_reason: str = ""
     text: str = ""
     first_token_at: datetime | None = None
+    geo: str = ""
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class CountRefused(Exception):
+    """Claude will not count this text for this model, however often it is asked."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 @lru_cache(maxsize=4)
@@ -93,19 +112,47 @@ def client_open(*, api_key: str, base_url: str) -> Anthropic:
     return Anthropic(api_key=api_key, base_url=base_url, max_retries=0, open_telemetry=False)
 
 
-def claude_call(
-    client: Anthropic, *, prompt: Prompt, model: str, max_tokens: int, effort: str, user: str, deadline: float
-) -> Reply:
-    """Ask once.
+class Call(TypedDict, total=False):
+    """How to ask; see `claude_call`."""
+
+    prompt: Required[Prompt]
+    model: Required[str]
+    max_tokens: Required[int]
+    effort: Required[str]
+    user: Required[str]
+    deadline: Required[float]
+    lifetime: Lifetime
+    on_start: Callable[[], None]
+    on_text: Callable[[str], None]
+
+
+def claude_call(client: Anthropic, **call: Unpack[Call]) -> Reply:
+    """Ask once for SQL.
 
     Args:
-        effort: As the API spells it; empty for the model's default.
-        user: An opaque id of the tenant, for Anthropic's abuse detection.
-        deadline: `time.monotonic()` seconds after which the call is given up.
+        client: As `client_open` gives it.
+        call: `lifetime` is how long Claude shall keep the prefix in its cache, 5 minutes unless given; `effort` as the
+            API spells it, empty for the model's default; `user` an opaque id of the tenant, for
+            Anthropic's abuse detection; `deadline` in `time.monotonic()` seconds, after which the call is given up;
+            `on_start` is called once, when the answer begins: from then on its prompt can be read from Claude's
+            cache; `on_text` with the answer's whole text so far, whenever more of it has come.
 
     Raises:
         ClaudeFailure: For everything that is not a complete, well-formed answer.
     """
+    return _read(client, **call).reply()
+
+
+def claude_write(client: Anthropic, **call: Unpack[Call]) -> Reply:
+    """The same for an answer of any other shape: only the reply's `text` and figures mean something."""
+    return _read(client, **call).written()
+
+
+def _read(
+    client: Anthropic, *, prompt: Prompt, model: str, max_tokens: int, effort: str, user: str, deadline: float,
+    lifetime: Lifetime = "5m", on_start: Callable[[], None] = lambda: None,
+    on_text: Callable[[str], None] = lambda _text: None,
+) -> "_Reading":  # fmt: skip
     output_config: dict[str, Any] = {"format": {"type": "json_schema", "schema": prompt.output_schema}}
     if effort:
         output_config["effort"] = effort
@@ -114,7 +161,7 @@ def claude_call(
         stream = client.messages.create(  # type: ignore[call-overload]  # the blocks are plain dictionaries
             model=model,
             max_tokens=max_tokens,
-            system=list(prompt.system),
+            system=[_kept_for(block, lifetime) for block in prompt.system],
             messages=list(prompt.messages),
             output_config=output_config,
             metadata={"user_id": user},
@@ -125,12 +172,53 @@ def claude_call(
         with closing(stream), _cut_after(stream.response, stream_read.remaining()):
             for event in stream:
                 stream_read.take(event)
+                if event.type == "message_start":
+                    on_start()
+                elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+                    on_text(stream_read.text)
     except anthropic.APIStatusError as error:
         raise _status_failure(error, stream_read) from error
     except (anthropic.APIConnectionError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
         # The last three are for events of another shape than the agreed one, which the SDK does not check.
         raise stream_read.broken(error) from error
-    return stream_read.reply()
+    return stream_read
+
+
+def _kept_for(block: dict[str, Any], lifetime: Lifetime) -> dict[str, Any]:
+    if "cache_control" not in block or lifetime == "5m":
+        return block
+    return {**block, "cache_control": {**block["cache_control"], "ttl": lifetime}}
+
+
+def tokens_count(
+    client: Anthropic, *, system: Sequence[dict[str, Any]], output_schema: dict[str, Any], model: str, seconds: float
+) -> int:
+    """Have Claude count a prompt's input tokens, with a question of one letter: free, and an estimate.
+
+    Raises:
+        CountRefused: Asked again it would refuse again.
+        ClaudeFailure: Another try may succeed, at once or after something was put right.
+    """
+    reading = _Reading(time.monotonic() + seconds)
+    try:
+        counted = client.messages.count_tokens(
+            model=model,
+            system=list(system),  # type: ignore[arg-type]  # the blocks are plain dictionaries
+            messages=[{"role": "user", "content": "?"}],
+            output_config={"format": {"type": "json_schema", "schema": output_schema}},
+            timeout=anthropic.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+        )
+        tokens = counted.input_tokens
+        if type(tokens) is not int or tokens < 1:
+            raise ValueError("no count")  # noqa: TRY301  # the SDK checks no answer
+    except anthropic.APIStatusError as error:
+        failure = _status_failure(error, reading)
+        if error.status_code in (400, 404, 413, 422) and failure.problem == "claude-misconfigured":
+            raise CountRefused(failure.detail) from error
+        raise failure from error
+    except (anthropic.APIConnectionError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
+        raise reading.broken(error) from error
+    return tokens
 
 
 @contextmanager
@@ -166,6 +254,7 @@ class _Reading:
     stopped: bool = False
     first_token_at: datetime | None = None
     request_id: str = ""
+    geo: str = ""
 
     def remaining(self) -> float:
         return max(self.deadline - time.monotonic(), 0.001)
@@ -173,6 +262,7 @@ class _Reading:
     def take(self, event: Any) -> None:
         if event.type == "message_start":
             self.model, self.usage = event.message.model, _usage(event.message.usage)
+            self.geo = _storable(event.message.usage.inference_geo or "")[:LONGEST_GEO]
         elif event.type == "content_block_delta":
             self.first_token_at = self.first_token_at or datetime.now(UTC)
             if event.delta.type == "text_delta":
@@ -194,7 +284,7 @@ class _Reading:
         return ClaudeFailure(
             problem, detail, passing=passing, retry_after=retry_after,
             bill=known if self.usage else Bill.ZERO, usage=self.usage or Usage(), request_id=self.request_id,
-            stop_reason=self.stop_reason, text=self.text, first_token_at=self.first_token_at,
+            stop_reason=self.stop_reason, text=self.text, first_token_at=self.first_token_at, geo=self.geo,
         )  # fmt: skip
 
     def broken(self, error: Exception) -> ClaudeFailure:
@@ -205,15 +295,25 @@ class _Reading:
         )
 
     def reply(self) -> Reply:
+        self._check_complete()
+        return self._reply(**self._answer())
+
+    def written(self) -> Reply:
+        self._check_complete()
+        return self._reply(status="ok", sql="", explanation="", choices=())
+
+    def _check_complete(self) -> None:
         if self.usage is None or not (self.stopped and self.stop_reason):
             raise self.failure("claude-unreachable", "Claude's answer ended before it was complete.", passing=True)
         if self.stop_reason == "refusal":
             raise self._refusal()
         if self.stop_reason != "end_turn":
             raise self.failure("answer-truncated", f"Claude's answer was cut off ({self.stop_reason}).")
+
+    def _reply(self, **answer: Any) -> Reply:
         return Reply(
-            **self._answer(), text=self.text, usage=self.usage, model=self.model, request_id=self.request_id,
-            stop_reason=self.stop_reason, first_token_at=self.first_token_at,
+            **answer, text=self.text, usage=self.usage or Usage(), model=self.model, request_id=self.request_id,
+            stop_reason=self.stop_reason, first_token_at=self.first_token_at, geo=self.geo,
         )  # fmt: skip
 
     def _refusal(self) -> ClaudeFailure:
@@ -223,7 +323,7 @@ class _Reading:
         about = f" (category {category})" if category else ""
         return self.failure("claude-refused", f"Claude declined to answer this question{about}.")
 
-    def _answer(self) -> dict[str, str]:
+    def _answer(self) -> dict[str, Any]:
         try:
             answer = json.loads(self.text)
             status, sql, explanation = (
@@ -231,13 +331,18 @@ class _Reading:
                 answer["sql"].strip(),
                 answer["explanation"].strip(),
             )
+            choices = tuple(_storable(choice.strip())[:LONGEST_CHOICE] for choice in answer.get("choices") or ())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self.failure(
                 "answer-malformed", "Claude's answer was not of the agreed shape.", passing=True
             ) from error
-        if status not in ("ok", "cannot_answer") or (status == "ok" and not sql):
+        is_empty = {"ok": not sql, "clarify": not explanation, "cannot_answer": False}
+        if is_empty.get(status, True):
             raise self.failure("answer-malformed", "Claude's answer was not of the agreed shape.", passing=True)
-        return {"status": status, "sql": _storable(sql), "explanation": _storable(explanation)}
+        return {
+            "status": status, "sql": _storable(sql), "explanation": _storable(explanation),
+            "choices": choices[:MOST_CHOICES],
+        }  # fmt: skip
 
 
 def _storable(text: str) -> str:

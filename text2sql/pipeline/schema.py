@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -13,6 +14,16 @@ class Column:
     """As the database spells it, for example `numeric(10,2)`."""
     nullable: bool = True
     comment: str = ""
+    samples: tuple[str, ...] = ()
+    """Values that occur in it, where somebody opted in; never read for a column that is hidden from the team."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What people say of a table or column, and values of the column that may be shown."""
+
+    text: str = ""
+    samples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,9 +61,12 @@ class Schema:
 
     @property
     def version(self) -> str:
-        """16 hex digits over everything that shapes an answer; row estimates change daily and are left out."""
-        stable = replace(self, tables=tuple(replace(table, row_estimate=None) for table in self.tables))
-        canonical = json.dumps(asdict(stable), sort_keys=True, separators=(",", ":"))
+        """16 hex digits over everything that was read; row estimates change daily and are left out, samples too."""
+        stable = asdict(replace(self, tables=tuple(replace(table, row_estimate=None) for table in self.tables)))
+        for table in stable["tables"]:
+            for column in table["columns"]:
+                del column["samples"]
+        canonical = json.dumps(stable, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def table(self, qualified_name: str) -> Table | None:
@@ -73,6 +87,13 @@ class Schema:
         }
         return replace(self, tables=tuple(_restrict(t, kept) for t in self.tables if kept.get(t.qualified_name)))
 
+    def described(self, notes: Mapping[str, Note]) -> Self:
+        """The schema with people's words in place of the database's comments, and with the samples they opted in to.
+
+        `notes` are found by the qualified name of a table, or `table.column`.
+        """
+        return replace(self, tables=tuple(_describe(table, notes) for table in self.tables))
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -83,6 +104,18 @@ class Schema:
             default_schema=data["default_schema"],
             tables=tuple(map(_table, data["tables"])),
         )
+
+
+def _describe(table: Table, notes: Mapping[str, Note]) -> Table:
+    columns = tuple(_describe_column(c, notes.get(f"{table.qualified_name}.{c.name}")) for c in table.columns)
+    note = notes.get(table.qualified_name)
+    return replace(table, columns=columns, comment=note.text if note and note.text else table.comment)
+
+
+def _describe_column(column: Column, note: Note | None) -> Column:
+    if note is None:
+        return column
+    return replace(column, comment=note.text or column.comment, samples=note.samples)
 
 
 def _restrict(table: Table, kept: dict[str, set[str]]) -> Table:
@@ -106,5 +139,5 @@ def _table(data: dict[str, Any]) -> Table:
     keys = tuple(
         ForeignKey(tuple(k["columns"]), k["referred_table"], tuple(k["referred_columns"])) for k in data["foreign_keys"]
     )
-    columns = tuple(Column(**column) for column in data["columns"])
+    columns = tuple(Column(**{**column, "samples": tuple(column.get("samples", ()))}) for column in data["columns"])
     return Table(**{**data, "columns": columns, "primary_key": tuple(data["primary_key"]), "foreign_keys": keys})

@@ -1,24 +1,31 @@
 """One Claude call of a question: the money is held, the call is made, the true cost is settled."""
 
 import hashlib
+import logging
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from observability.services.prices import TokenUsage, cost_of_usage, cost_upper_bound
-from teams.models import Team
-from teams.services.budgets import budget_reserve, charge_settle
+from observability.services.prices import PriceUnknown, TokenUsage, cost_of_usage, cost_upper_bound
+from teams.services.budgets import Spender, budget_reserve, charge_settle
+from teams.services.model_limits import output_limits
 from text2sql.models import Attempt, Generation
-from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, Usage, claude_call, client_open
+from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, Usage, claude_call
 from text2sql.pipeline.prompt import Prompt
+from text2sql.services.clients import claude_client
 from text2sql.services.connections import connection_release
+from text2sql.services.prefixes import prefix_tokens_bound
+from text2sql.services.targets import Rung
+from text2sql.services.warmth import prefix_await, prefix_warmed
+
+logger = logging.getLogger(__name__)
 
 HIDDEN_TOKENS = 2048
 """Input tokens that Claude bills beyond what we send (structured outputs bring a system prompt), at most."""
@@ -35,61 +42,75 @@ class Call:
     estimated: bool
 
 
-def claude_name() -> str:
-    """Who answers: `claude`, or `stand-in` where no API key is set and the demo's stand-in plays Claude."""
-    return "claude" if settings.ANTHROPIC_API_KEY else "stand-in"
+def prompt_tokens_bound(prompt: Prompt, *, model: str) -> int:
+    """The most tokens that the prompt can be billed as, whatever of it is written to a cache or read from one.
 
-
-def claude_client() -> Any:
-    """The process's client, for Claude or for the stand-in.
-
-    Raises:
-        ClaudeFailure: Neither a key nor a stand-in is there.
+    Called before the transaction of `attempt_open`, see `prefix_tokens_bound`.
     """
-    if settings.ANTHROPIC_API_KEY:
-        return client_open(api_key=settings.ANTHROPIC_API_KEY, base_url=settings.ANTHROPIC_BASE_URL)
-    if settings.CLAUDE_STAND_IN_URL:
-        return client_open(api_key="stand-in", base_url=settings.CLAUDE_STAND_IN_URL)
-    raise ClaudeFailure("claude-misconfigured", "No ANTHROPIC_API_KEY is set, and the stand-in is not running.")
+    return prefix_tokens_bound(prompt, model=model) + prompt.rest_byte_count + HIDDEN_TOKENS
 
 
-def attempt_open(*, generation: Generation, team: Team, number: int, prompt: Prompt) -> Attempt:
-    """Record the attempt and hold its worst case, in the caller's transaction.
+def attempt_open(
+    *, generation: Generation, rung: Rung, kind: str, number: int, prompt: Prompt, prompt_tokens: int, is_whole: bool
+) -> Attempt:
+    """Record the attempt and hold its worst case, in the caller's transaction; `prompt_tokens` are its input's bound.
+
+    Where money is short, the call may write fewer tokens than the model's cap, down to its floor; not if `is_whole`.
 
     Raises:
         BudgetExceeded, PriceUnknown: Nothing may be called.
     """
-    now = timezone.now()
-    amount = cost_upper_bound(
-        model=generation.model,
-        prompt_tokens=prompt.byte_count + HIDDEN_TOKENS,
-        max_tokens=settings.CLAUDE_MAX_TOKENS,
-        at=now,
+    now, model, limits = timezone.now(), rung.model, output_limits(rung.model)
+    floor = limits.cap if is_whole else limits.floor
+    least, most = (
+        cost_upper_bound(model=model, prompt_tokens=prompt_tokens, max_tokens=tokens, at=now)
+        for tokens in (floor, limits.cap)
     )
-    attempt = Attempt(
-        id=uuid4(),
-        generation=generation,
-        number=number,
-        model=generation.model,
-        max_tokens=settings.CLAUDE_MAX_TOKENS,
-        started_at=now,
-        prompt={"system": prompt.system, "messages": prompt.messages} if settings.LANGFUSE_FULL_PROMPT else None,
-    )
-    budget_reserve(
-        attempt_id=attempt.id,
+    attempt_id = uuid4()
+    held = budget_reserve(
+        attempt_id=attempt_id,
         generation_id=generation.id,
-        team=team,
-        amount=amount,
+        spender=spender_of(generation),
+        least=least,
+        most=most,
         now=now,
         expires_at=generation.lost_at,
+        degraded=generation.degraded,
+        is_new_question=number == 1,
+    )
+    # The bound is convex in the output tokens (dearer tiers begin, none ends), so it lies below this straight line.
+    share = (held - least) / (most - least) if most > least else Decimal(1)
+    attempt = Attempt(
+        id=attempt_id,
+        generation=generation,
+        number=number,
+        kind=kind,
+        model=model,
+        effort=rung.effort,
+        max_tokens=floor + int((limits.cap - floor) * share),
+        is_shrunk=held < most,
+        started_at=now,
+        prompt={"system": prompt.system, "messages": prompt.messages} if settings.LANGFUSE_FULL_PROMPT else None,
     )
     attempt.save(force_insert=True)
     return attempt
 
 
-def attempt_call(attempt: Attempt, *, prompt: Prompt, team_id: str, deadline: float) -> Call:
+def spender_of(generation: Generation) -> Spender:
+    return Spender(generation.team_id, generation.api_key_id, generation.end_user)
+
+
+def attempt_call(
+    attempt: Attempt, *, prompt: Prompt, team_id: str, deadline: float, on_text: Callable[[str], None]
+) -> Call:
     """Make the call, holding no connection; the outcome is returned, not written."""
+    warming = prefix_await(prompt, model=attempt.model, deadline=deadline)
     connection_release()
+
+    def started() -> None:
+        prefix_warmed(warming)
+        connection_release()
+
     outcome: Reply | ClaudeFailure
     try:
         outcome = claude_call(
@@ -97,9 +118,12 @@ def attempt_call(attempt: Attempt, *, prompt: Prompt, team_id: str, deadline: fl
             prompt=prompt,
             model=attempt.model,
             max_tokens=attempt.max_tokens,
-            effort=settings.CLAUDE_EFFORT,
+            effort=attempt.effort,
             user=hashlib.sha256(team_id.encode()).hexdigest(),
             deadline=deadline,
+            lifetime=warming.lifetime,
+            on_start=started,
+            on_text=on_text,
         )
     except ClaudeFailure as failure:
         outcome = failure
@@ -113,7 +137,7 @@ def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
     # The sweeper locks in this order too: generation, then its attempts, then the windows.
     Generation.objects.select_for_update().only("pk").get(pk=generation.pk)
     attempt.first_token_at, attempt.request_id = outcome.first_token_at, outcome.request_id
-    attempt.output, attempt.stop_reason = outcome.text, outcome.stop_reason
+    attempt.output, attempt.stop_reason, attempt.inference_geo = outcome.text, outcome.stop_reason, outcome.geo
     attempt.status = Attempt.Status.SUCCEEDED
     if isinstance(outcome, ClaudeFailure):
         attempt.status = Attempt.Status.FAILED
@@ -121,8 +145,8 @@ def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
         attempt.stack_trace = "".join(traceback.format_exception(outcome))
     attempt.save(
         update_fields=[
-            "first_token_at", "request_id", "output", "stop_reason", "problem", "problem_detail", "stack_trace",
-            "status", "finished_at",
+            "first_token_at", "request_id", "output", "stop_reason", "inference_geo", "sql", "finding", "problem",
+            "problem_detail", "stack_trace", "status", "finished_at",
         ]
     )  # fmt: skip
     charge_book(
@@ -134,10 +158,10 @@ def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
 def charge_book(
     *, attempt_id: UUID, generation: Generation, database: str, model: str,
     usage: Usage, cost: Decimal | None, estimated: bool,
-) -> None:  # fmt: skip
-    """Settle one attempt's reservation and add what was charged to the generation's sums."""
+) -> bool:  # fmt: skip
+    """Settle one attempt's reservation and add what was charged to the generation's sums; False if it was settled."""
     charged = charge_settle(
-        attempt_id=attempt_id, model=model, database=database, api_key_id=generation.api_key_id,
+        attempt_id=attempt_id, spender=spender_of(generation), model=model, database=database,
         usage=TokenUsage(**asdict(usage)), cost=cost, estimated=estimated, now=timezone.now(),
     )  # fmt: skip
     if charged is not None:
@@ -150,6 +174,7 @@ def charge_book(
             cache_read_tokens=F("cache_read_tokens") + usage.cache_read,
             output_tokens=F("output_tokens") + usage.output,
         )
+    return charged is not None
 
 
 def attempt_retry_pause(outcome: Reply | ClaudeFailure, *, number: int, deadline: float) -> float | None:
@@ -160,11 +185,24 @@ def attempt_retry_pause(outcome: Reply | ClaudeFailure, *, number: int, deadline
     return pause if time.monotonic() + pause < deadline - 1 else None
 
 
+def attempt_was_cut(call: Call) -> bool:
+    """Whether the answer is incomplete because money was short, not because it is that long."""
+    outcome = call.outcome
+    return isinstance(outcome, ClaudeFailure) and outcome.stop_reason == "max_tokens" and call.attempt.is_shrunk
+
+
 def _priced(attempt: Attempt, outcome: Reply | ClaudeFailure) -> Call:
-    """What the call cost; an output that will never be known is booked at its upper bound."""
+    """What the call cost; what will never be known of it (its output, its price) is booked at its upper bound."""
     usage, estimated = outcome.usage, False
     if isinstance(outcome, ClaudeFailure) and outcome.bill is Bill.OUTPUT_UNKNOWN:
         usage, estimated = replace(usage, output=attempt.max_tokens), True
     # The price at the start of the call: a price change in its midst must not raise it above what was reserved.
-    cost = cost_of_usage(model=attempt.model, usage=TokenUsage(**asdict(usage)), at=attempt.started_at)
+    tokens, at = TokenUsage(**asdict(usage)), attempt.started_at
+    try:
+        cost = cost_of_usage(model=attempt.model, usage=tokens, at=at, geo=outcome.geo)
+    except PriceUnknown:
+        # Claude computed in a place that our prices do not name; it is paid for all the same.
+        logger.warning("There is no price for %s in %r: booked at its upper bound", attempt.model, outcome.geo)
+        cost = cost_upper_bound(model=attempt.model, prompt_tokens=tokens.prompt, max_tokens=tokens.output, at=at)
+        estimated = True
     return Call(attempt, outcome, usage, cost, estimated)

@@ -2,48 +2,40 @@
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.utils import timezone
 
+from observability.encryption import secret_decrypt, secret_encrypt, secret_rotate
 from observability.services.audit import audit_record
 from teams.models import Team
-from text2sql.encryption import UnreadableSecret, secret_decrypt, secret_encrypt, secret_rotate
-from text2sql.models import Catalog, Database, DatabaseAccess
-from text2sql.pipeline.schema import Schema
-from text2sql.pipeline.starters import starter_questions
+from text2sql.models import Database, DatabaseAccess
 from text2sql.services.connections import connection_release
-from text2sql.targets.errors import TargetError, UrlRejected
-from text2sql.targets.introspect import read_schema
+from text2sql.targets.errors import UrlRejected
 from text2sql.targets.probe import Probe, probe_target
-from text2sql.targets.urls import sqlite_path, target_dialect, target_url
+from text2sql.targets.urls import FILE_DIALECTS, file_path, target_dialect, target_url
 
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 10.0
-SYNC_SECONDS = 120.0
-SYNC_LEASE = timedelta(seconds=SYNC_SECONDS + 60)
 
 
 def url_check(url: str) -> str:
     """The dialect of a target's URL.
 
     Raises:
-        UrlRejected: An unknown or disabled dialect, or a SQLite file outside SQLITE_FOLDERS.
+        UrlRejected: An unknown or disabled dialect, or a file outside FILE_FOLDERS.
     """
     dialect = target_dialect(url)
     if dialect not in settings.TARGET_DIALECTS:
         raise UrlRejected(f"{dialect} databases are not enabled here; an admin can add it to TARGET_DIALECTS.")
-    if dialect == "sqlite":
-        file = sqlite_path(target_url(url)).resolve()
-        folders = [Path(folder).resolve() for folder in settings.SQLITE_FOLDERS]
+    if dialect in FILE_DIALECTS:
+        file = file_path(target_url(url)).resolve()
+        folders = [Path(folder).resolve() for folder in settings.FILE_FOLDERS]
         if not any(file.is_relative_to(folder) for folder in folders):
-            raise UrlRejected("SQLite files are opened only below the folders in SQLITE_FOLDERS.")
+            raise UrlRejected("Database files are opened only below the folders in FILE_FOLDERS.")
     return dialect
 
 
@@ -93,42 +85,8 @@ def target_probe(url: str) -> Probe:
     return probe_target(url, timeout=PROBE_SECONDS)
 
 
-def sync_request(*, database: Database, actor: str) -> None:
-    """Have the worker read the tables, within seconds."""
-    with transaction.atomic():
-        Database.objects.filter(pk=database.pk).update(sync_state=Database.SyncState.REQUESTED, sync_claimed_until=None)
-        audit_record(actor=actor, verb="database.sync_requested", target=database.name)
-
-
-def syncs_run(*, limit: int = 20) -> int:
-    """Read the databases that wait for it, or whose reader was killed. Returns how many were read."""
-    now = timezone.now()
-    waiting = Q(sync_state=Database.SyncState.REQUESTED) | Q(
-        sync_state=Database.SyncState.RUNNING, sync_claimed_until__lt=now
-    )
-    due = list(Database.objects.filter(waiting).order_by("created_at")[:limit])
-    return sum(schema_sync(database.pk) is not None for database in due if _sync_claim(database.pk, waiting))
-
-
-def schema_sync(database_id: UUID) -> Catalog | None:
-    """Read a database's tables now. None where it failed; why is then in the row's `sync_error`."""
-    _sync_claim(database_id, Q())
-    database = Database.objects.get(pk=database_id)
-    connection_release()
-    try:
-        url = database_url(database)
-        url_check(url)
-        schema = read_schema(url, timeout=SYNC_SECONDS)
-    except (TargetError, UnreadableSecret) as error:
-        logger.warning("The tables of %s could not be read: %s", database.name, error)
-        _sync_end(database, Database.SyncState.FAILED)
-        _as_read(database).update(sync_error=str(error))
-        return None
-    return _catalog_store(database, schema)
-
-
 def encryption_rotate() -> int:
-    """Every stored secret under the newest key. Returns how many were written. Raises UnreadableSecret."""
+    """Every stored URL under the newest key. Returns how many were written. Raises UnreadableSecret."""
     count = 0
     for database in Database.objects.all():
         rotated = secret_rotate(database.encrypted_url)
@@ -137,32 +95,3 @@ def encryption_rotate() -> int:
             encrypted_url=rotated
         )
     return count
-
-
-def _sync_claim(database_id: UUID, waiting: Q) -> bool:
-    claimed = Database.objects.filter(waiting, pk=database_id).update(
-        sync_state=Database.SyncState.RUNNING, sync_claimed_until=timezone.now() + SYNC_LEASE
-    )
-    return claimed == 1
-
-
-def _sync_end(database: Database, state: str) -> None:
-    # A request that came during the reading stays one: what it was made for may have changed after we looked.
-    _as_read(database).filter(sync_state=Database.SyncState.RUNNING).update(sync_state=state, sync_claimed_until=None)
-
-
-def _as_read(database: Database) -> QuerySet[Database]:
-    # Only while it still points where it was read: one that was pointed elsewhere meanwhile waits to be read anew.
-    return Database.objects.filter(pk=database.pk, encrypted_url=database.encrypted_url)
-
-
-@transaction.atomic(durable=True)
-def _catalog_store(database: Database, schema: Schema) -> Catalog:
-    now = timezone.now()
-    catalog, _ = Catalog.objects.update_or_create(
-        database=database, schema_version=schema.version, defaults={"content": schema.as_json(), "read_at": now}
-    )
-    starters = database.starter_questions or list(starter_questions(schema))
-    _sync_end(database, Database.SyncState.DONE)
-    _as_read(database).update(catalog=catalog, starter_questions=starters, sync_error="", synced_at=now)
-    return catalog

@@ -3,16 +3,16 @@
 from django.conf import settings
 from django.utils import timezone
 
+from observability.encryption import UnreadableSecret
 from observability.services.doctor import Look, Verdict, fail, ok, warn
 from observability.services.prices import PriceUnknown, model_status
 from teams.models import Team
 from text2sql.cache.probe import cache_probe
 from text2sql.cache.table import TableError
-from text2sql.encryption import UnreadableSecret
 from text2sql.models import Database
 from text2sql.pipeline.claude import ClaudeFailure
 from text2sql.pipeline.probe import ClaudeProblem, model_probe
-from text2sql.services.attempts import claude_client
+from text2sql.services.clients import claude_client
 from text2sql.services.databases import PROBE_SECONDS, database_probe
 from text2sql.targets.errors import TargetError
 

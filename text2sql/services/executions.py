@@ -1,21 +1,22 @@
 """Running a generation's SQL on its database, read-only, as the team sees it now."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
+from observability.encryption import UnreadableSecret
 from teams.access import Principal
-from text2sql.encryption import UnreadableSecret
 from text2sql.models import Execution, Generation
-from text2sql.pipeline.guard import GuardRefusal, guard_statement
-from text2sql.pipeline.schema import Schema
+from text2sql.pipeline.guard import GuardRefusal
 from text2sql.problems import Problem
 from text2sql.services.connections import connection_release
 from text2sql.services.databases import url_check
-from text2sql.services.outcomes import generation_score
+from text2sql.services.outcomes import execution_trace, generation_score
 from text2sql.services.targets import Target, target_find
-from text2sql.targets.errors import QueryFailed, TargetError, TargetTimeout
+from text2sql.targets.errors import QueryCancelled, QueryFailed, TargetError, TargetTimeout
 from text2sql.targets.run import QueryResult, run_query
 
 
@@ -26,8 +27,12 @@ class ExecutionOutcome:
     problem: Problem | None
 
 
-def execution_run(*, principal: Principal, generation: Generation) -> ExecutionOutcome:
+def execution_run(
+    *, principal: Principal, generation: Generation, cancelled: Callable[[], bool] | None = None
+) -> ExecutionOutcome:
     """Run the SQL once and record that it was run; the rows go to the caller and are kept nowhere.
+
+    `cancelled` is asked now and then while the statement runs; once it says so, the statement is stopped.
 
     Raises:
         Problem: There is no SQL, or the team may not use the database (any more).
@@ -35,16 +40,23 @@ def execution_run(*, principal: Principal, generation: Generation) -> ExecutionO
     if generation.status != Generation.Status.SUCCEEDED:
         raise Problem("conflict", "This generation has no SQL to run.")
     target = target_find(principal=principal, team_id=generation.team_id, name=generation.database.name)
-    view = target.view()
+    target.view()  # read now: the connection is given back before the statement runs
     connection_release()
-    result, problem = _run(target, view, generation.sql)
+    started_at = timezone.now()
+    result, problem = statement_run(target, generation.sql, cancelled)
+    executed_at = timezone.now()
     with transaction.atomic(durable=True):
-        execution = _record(principal, generation, result, problem)
+        execution = _record(principal, generation, result, problem, executed_at)
+        execution_trace(execution, started_at=started_at)
     return ExecutionOutcome(execution, result, problem)
 
 
 def _record(
-    principal: Principal, generation: Generation, result: QueryResult | None, problem: Problem | None
+    principal: Principal,
+    generation: Generation,
+    result: QueryResult | None,
+    problem: Problem | None,
+    executed_at: datetime,
 ) -> Execution:
     detail = problem.detail if problem else ""
     generation_score(generation, "sql_execution_success", passed=problem is None, comment=detail)
@@ -57,20 +69,27 @@ def _record(
         elapsed_ms=result.elapsed_ms if result else None,
         problem=problem.kind if problem else "",
         problem_detail=problem.detail if problem else "",
-        executed_at=timezone.now(),
+        executed_at=executed_at,
     )
 
 
-def _run(target: Target, view: Schema, sql: str) -> tuple[QueryResult | None, Problem | None]:
+def statement_run(
+    target: Target, sql: str, cancelled: Callable[[], bool] | None = None
+) -> tuple[QueryResult | None, Problem | None]:
+    """The rows of one statement that the guard lets through, or why there are none. Nothing of it is recorded."""
     try:
         # Checked again: what the team may see can have shrunk since the SQL was written.
-        guarded = guard_statement(sql, schema=view)
+        guarded = target.guard(sql, filtered=True)
+        connection_release()
         url_check(target.url)  # likewise, what this installation opens
         result = run_query(
-            target.url, guarded.sql, dialect=target.dialect, row_cap=target.row_cap, timeout=target.timeout_seconds
-        )
+            target.url, guarded.sql, dialect=target.dialect, row_cap=target.row_cap, timeout=target.timeout_seconds,
+            time_zone=target.clock, cancelled=cancelled,
+        )  # fmt: skip
     except GuardRefusal as refusal:
         return None, Problem("sql-refused", refusal.message, {"code": refusal.code})
+    except QueryCancelled as error:
+        return None, Problem("execution-cancelled", str(error))
     except TargetTimeout as error:
         return None, Problem("execution-timeout", str(error))
     except QueryFailed as error:

@@ -1,50 +1,52 @@
-"""A question's way through the house: cache, gate, Claude, guard, settle. Read `generation_create` top to bottom."""
+"""A question's way through the house: cache, context, gate, Claude, checks, settle. Read `generation_create` first."""
 
-import logging
 import time
-from dataclasses import dataclass
-from datetime import timedelta
-from itertools import count
-from uuid import uuid4
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from observability.services.prices import PriceUnknown
 from observability.services.traces import trace_id_for
 from teams.access import Principal
-from teams.models import Team
-from teams.services.budgets import BudgetExceeded
-from text2sql.cache.answers import CachedAnswer, answer_cache
-from text2sql.cache.keys import cache_key
+from teams.services.budget_alerts import exhausted_tell
+from teams.services.budgets import BudgetExceeded, charge_cached
+from text2sql.cache.answers import CacheHit, answer_cache
 from text2sql.models import Generation
-from text2sql.pipeline.claude import ClaudeFailure, Reply
-from text2sql.pipeline.context import schema_text
-from text2sql.pipeline.guard import GuardRefusal, guard_statement
-from text2sql.pipeline.prompt import Prompt, prompt_build
+from text2sql.pipeline.claude import Reply
+from text2sql.pipeline.prompt import Turn
 from text2sql.problems import Problem
 from text2sql.question_log import generation_log
-from text2sql.services.attempts import (
-    Call,
-    attempt_call,
-    attempt_close,
-    attempt_open,
-    attempt_retry_pause,
-    claude_client,
-    claude_name,
-)
-from text2sql.services.connections import connection_release
+from text2sql.services.admission import CheaperModel, refusal_problem
+from text2sql.services.answers import answer_find, answer_key, answer_remember
+from text2sql.services.asking import Asking, Ending
+from text2sql.services.attempts import attempt_close, spender_of
+from text2sql.services.clients import claude_client, claude_name
+from text2sql.services.context import Context, context_build
+from text2sql.services.conversation import conversation_read
+from text2sql.services.events import Event, Listener, nobody
 from text2sql.services.outcomes import generation_score, generation_stamp, generation_trace, generation_write
 from text2sql.services.rules import Rules, rules_current
 from text2sql.services.steps import step_taken
-from text2sql.services.targets import Target, target_find
-from text2sql.services.usage import money_text
-
-logger = logging.getLogger(__name__)
+from text2sql.services.targets import Rung, Target, target_find
 
 LOST_AFTER = timedelta(seconds=15)
 """How long after its deadline a running question is called lost: time to settle what arrived at the last moment."""
+
+
+def lost_after(started_at: datetime) -> datetime:
+    """When a question that began then can no longer be answered by whoever began it."""
+    return started_at + timedelta(seconds=settings.QUESTION_DEADLINE_SECONDS) + LOST_AFTER
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How the question of an evaluation is answered: past the cache, first by this model, under these rules."""
+
+    rung: Rung
+    rules: Rules
 
 
 @dataclass(frozen=True)
@@ -54,24 +56,84 @@ class Question:
     text: str
     session_id: str = ""
     end_user: str = ""
+    parent_id: UUID | None = None
+    """The generation that this question follows; None: the last one answered in its session, if it has one."""
+    trial: Trial | None = None
+    """Set for a question of an evaluation."""
+    id: UUID = field(default_factory=uuid4)
+    """Of the generation that it becomes."""
 
 
-def generation_create(*, principal: Principal, question: Question) -> Generation:
+@dataclass(frozen=True)
+class Case:
+    """A question with all that its answer depends on."""
+
+    question: Question
+    target: Target
+    rules: Rules
+    parent: Generation | None
+    turns: tuple[Turn, ...]
+
+    def key(self, model: str) -> str:
+        return answer_key(
+            question=self.question.text, turns=self.turns, target=self.target, rules=self.rules, model=model
+        )
+
+
+def generation_create(*, principal: Principal, question: Question, listener: Listener = nobody) -> Generation:
     """Answer one question.
 
     Raises:
         Problem: What kept it from being answered, with the `generation_id` in its extras where one was recorded.
     """
     deadline = time.monotonic() + settings.QUESTION_DEADLINE_SECONDS
-    target = target_find(principal=principal, team_id=question.team_id, name=question.database)
-    rules = rules_current()
-    generation = _generation(principal, question, target, rules)
-    if answer := _cached(generation):
-        return _finish_cached(generation, answer, target)
+    case = _case(principal, question)
+    return _answer(_generation(principal, case), case, deadline, listener)
+
+
+def generation_queue(*, principal: Principal, question: Question) -> Generation:
+    """Write one question down, for `generation_resume` to answer. Raises Problem, as `generation_create`."""
+    generation = _generation(principal, _case(principal, question))
+    generation.status = Generation.Status.QUEUED
+    generation.save(force_insert=True)
+    return generation
+
+
+def generation_resume(*, principal: Principal, generation: Generation) -> Generation:
+    """Answer a queued question, which the caller has set running; its time begins now. Raises Problem likewise."""
+    deadline = time.monotonic() + settings.QUESTION_DEADLINE_SECONDS
+    question = Question(
+        generation.team_id, generation.database.name, generation.question, generation.session_id, generation.end_user,
+        generation.parent_id, id=generation.pk,
+    )  # fmt: skip
+    case = _case(principal, question)
+    _place(generation, case)
+    return _answer(generation, case, deadline, nobody)
+
+
+def _answer(generation: Generation, case: Case, deadline: float, listener: Listener) -> Generation:
+    question = case.question
+    if question.trial is None and (hit := answer_find(generation)):
+        return _finish_cached(generation, hit, case)
     with step_taken(generation, "build_context"):
-        prompt = _prompt(target, question, rules)
-    call = _ask(generation, prompt, target, deadline)
-    return _finish(generation, call, target)
+        context = context_build(case.target, question=question.text, rules=case.rules, turns=case.turns)
+    generation.strategy, generation.strategy_reason = context.strategy, context.reason
+    _save(generation)
+    listener(Event("context", _context_document(context)))
+    ladder = case.target.ladder
+    try:
+        ending = _asking(generation, case, context, ladder.first, deadline, listener).run()
+    except CheaperModel as cheaper:
+        if question.trial is not None:
+            # Of another model than the one on trial nobody wants to know.
+            return _finish(generation, Ending(problem=refusal_problem(cheaper.refusal), refusal=cheaper.refusal), case)
+        # An answer that the cheaper model gave before is as good as a new one of it.
+        generation.rung, generation.model = Generation.Rung.DEGRADED, ladder.degraded.model
+        generation.cache_key = case.key(generation.model)
+        if hit := answer_find(generation):
+            return _finish_cached(generation, hit, case)
+        ending = _asking(generation, case, context, ladder.degraded, deadline, listener).run()
+    return _finish(generation, ending, case)
 
 
 def warm_up() -> None:
@@ -81,176 +143,144 @@ def warm_up() -> None:
         claude_client()
 
 
-def _generation(principal: Principal, question: Question, target: Target, rules: Rules) -> Generation:
-    now, generation_id = timezone.now(), uuid4()
-    key = cache_key(
+def _case(principal: Principal, question: Question) -> Case:
+    target = target_find(principal=principal, team_id=question.team_id, name=question.database)
+    parent, turns = conversation_read(
+        principal=principal,
+        target=target,
         question=question.text,
-        database_id=str(target.database_id),
-        schema_version=target.schema_version,
-        view_version=target.view_version,
-        dialect=target.dialect,
-        prompt_version=rules.cache_version,
-        model=f"{claude_name()}:{target.model}",
+        parent_id=question.parent_id,
+        session_id=question.session_id,
     )
-    return Generation(
-        id=generation_id,
-        team_id=target.team_id,
-        database=target.database(),
+    if question.trial is None:
+        return Case(question, target, rules_current(), parent, turns)
+    ladder = replace(target.ladder, first=question.trial.rung, repair=target.ladder.repair_after(question.trial.rung))
+    return Case(question, replace(target, ladder=ladder), question.trial.rules, parent, turns)
+
+
+def _generation(principal: Principal, case: Case) -> Generation:
+    now, question = timezone.now(), case.question
+    generation = Generation(
+        id=question.id,
+        team_id=question.team_id,
         api_key_id=principal.api_key_id,
         user_id=principal.user_id,
         question=question.text,
         session_id=question.session_id,
         end_user=question.end_user,
-        dialect=target.dialect,
-        schema_version=target.schema_version,
-        prompt_version=rules.version,
-        model=target.model,
-        answered_by=claude_name(),
-        cache_key=key,
-        trace_id=trace_id_for(f"generation:{generation_id}"),
+        trace_id=trace_id_for(f"generation:{question.id}"),
         created_at=now,
-        lost_at=now + timedelta(seconds=settings.QUESTION_DEADLINE_SECONDS) + LOST_AFTER,
+        lost_at=lost_after(now),
     )
+    _place(generation, case)
+    return generation
 
 
-def _cached(generation: Generation) -> CachedAnswer | None:
-    if settings.CACHE_TABLE_NAME:
-        connection_release()  # DynamoDB may take its time
-    with step_taken(generation, "look_up_cache"):
-        return answer_cache().get(generation.cache_key)
+def _place(generation: Generation, case: Case) -> None:
+    """Put what its answer depends on, as it stands now, into the generation."""
+    target, model = case.target, case.target.ladder.first.model
+    generation.database, generation.parent = target.database(), case.parent
+    generation.dialect, generation.schema_version = target.dialect, target.schema_version
+    generation.prompt_version, generation.glossary_number = case.rules.version, target.glossary_number
+    generation.model, generation.answered_by = model, claude_name()
+    generation.cache_key = "" if case.question.trial is not None else case.key(model)
 
 
-def _finish_cached(generation: Generation, answer: CachedAnswer, target: Target) -> Generation:
-    generation.cached = True
+def _save(generation: Generation) -> None:
+    """Write a new row, or what may have changed in a queued one; never its sums, which another may be adding to."""
+    if generation._state.adding:
+        generation.save(force_insert=True)
+    else:
+        generation.save(update_fields=_PLACED)
+
+
+_PLACED = [
+    "parent", "dialect", "schema_version", "prompt_version", "glossary_number", "model", "answered_by", "cache_key",
+    "strategy", "strategy_reason",
+]  # fmt: skip
+
+
+def _context_document(context: Context) -> dict[str, object]:
+    return {"strategy": context.strategy, "reason": context.reason, "tables": list(context.tables)}
+
+
+def _asking(
+    generation: Generation, case: Case, context: Context, rung: Rung, deadline: float, listener: Listener
+) -> Asking:
+    # Those of a worker that died before count on: a number is used once, and the question was counted then.
+    number = generation.attempts.count() + 1 if generation.run_count > 1 else 1
+    return Asking(generation, case.target, context.prompt, rung, deadline, listener, number)
+
+
+def _finish_cached(generation: Generation, hit: CacheHit, case: Case) -> Generation:
+    answer = hit.answer
+    generation.cached, generation.cost_usd = True, generation.cost_usd + hit.cost_usd
     generation.sql, generation.explanation, generation.tables = answer.sql, answer.explanation, list(answer.tables)
     generation.status = Generation.Status.SUCCEEDED
     generation.model = answer.model
     generation_stamp(generation)
     with transaction.atomic(durable=True):
-        generation.save(force_insert=True)
+        generation.save(force_insert=generation._state.adding)
         generation_trace(generation)
-    generation_log(generation, database=target.name)
+        if hit.cost_usd:
+            charge_cached(
+                generation_id=generation.id, spender=spender_of(generation), model=answer.model,
+                database=case.target.name, cost=hit.cost_usd, now=generation.created_at,
+            )  # fmt: skip
+    generation_log(generation, database=case.target.name)
     return generation
 
 
-def _prompt(target: Target, question: Question, rules: Rules) -> Prompt:
-    return prompt_build(
-        schema_text=schema_text(target.view(), name=target.name, description=target.description),
-        dialect=target.dialect,
-        question=question.text,
-        # The databases' sessions run in UTC, so this is the day that CURRENT_DATE will mean.
-        today=timezone.now().date(),
-        time_zone="UTC",
-        rules=rules.text,
-    )
-
-
-def _ask(generation: Generation, prompt: Prompt, target: Target, deadline: float) -> Call:
-    """Calls until one answers or none can help any more; the last one is settled by `_finish`, with the generation."""
-    generation.save(force_insert=True)
-    team = Team.objects.get(pk=target.team_id)
-    for number in count(1):
-        try:
-            with transaction.atomic(durable=True):
-                attempt = attempt_open(generation=generation, team=team, number=number, prompt=prompt)
-        except (BudgetExceeded, PriceUnknown) as refusal:
-            problem = _refusal(refusal)
-            _close(generation, None, target, problem)
-            raise problem from refusal
-        call = attempt_call(attempt, prompt=prompt, team_id=team.pk, deadline=deadline)
-        pause = attempt_retry_pause(call.outcome, number=number, deadline=deadline)
-        if pause is None:
-            return call
-        with transaction.atomic(durable=True):
-            attempt_close(call, generation=generation, database=target.name)
-        connection_release()
-        time.sleep(pause)
-    raise AssertionError("unreachable")
-
-
-def _finish(generation: Generation, call: Call, target: Target) -> Generation:
-    outcome = call.outcome
-    if isinstance(outcome, ClaudeFailure):
-        problem: Problem | None = Problem(outcome.problem, outcome.detail, retry_after=outcome.retry_after)
-    else:
-        problem = _take(generation, outcome, target)
-    _close(generation, call, target, problem)
-    if problem:
-        raise problem
-    if generation.status == Generation.Status.SUCCEEDED:
-        _remember(generation)
+def _finish(generation: Generation, ending: Ending, case: Case) -> Generation:
+    _take(generation, ending)
+    _close(generation, ending, case)
+    if ending.problem:
+        raise ending.problem
+    if generation.status == Generation.Status.SUCCEEDED and case.question.trial is None:
+        answer_remember(generation)
     return generation
 
 
-def _take(generation: Generation, reply: Reply, target: Target) -> Problem | None:
-    """Put Claude's answer into the generation; the problem, if its SQL is not allowed."""
-    generation.explanation = reply.explanation
-    if reply.status == "cannot_answer":
-        generation.status = Generation.Status.CANNOT_ANSWER
-        return None
-    try:
-        with step_taken(generation, "guard"):
-            guarded = guard_statement(reply.sql, schema=target.view())
-    except GuardRefusal as refusal:
-        return Problem("sql-refused", refusal.message, {"code": refusal.code})
-    except Exception:
-        # The answer is paid for: whatever went wrong with it, its bill is settled and the question ends.
-        logger.exception("The answer to %s could not be checked", generation.pk)
-        return Problem("internal-error", "Claude's answer could not be checked; the error has been logged.")
-    generation.sql, generation.tables = guarded.sql, list(guarded.tables)
-    generation.status = Generation.Status.SUCCEEDED
-    return None
-
-
-def _close(generation: Generation, call: Call | None, target: Target, problem: Problem | None) -> None:
-    """What happened, its cost and its trace, in one transaction."""
-    if problem:
+def _take(generation: Generation, ending: Ending) -> None:
+    """Put what was answered into the generation."""
+    if ending.call is not None:
+        generation.model = ending.call.attempt.model
+        if isinstance(reply := ending.call.outcome, Reply):
+            generation.explanation, generation.choices = reply.explanation, list(reply.choices)
+            generation.status = _STATUS[reply.status]
+    if ending.statement is not None:
+        generation.sql, generation.tables = ending.statement.sql, list(ending.statement.tables)
+    if problem := ending.problem:
         generation.status = Generation.Status.FAILED
         generation.problem, generation.problem_detail = problem.kind, problem.detail
         problem.extras["generation_id"] = str(generation.id)
+
+
+_STATUS = {
+    "ok": Generation.Status.SUCCEEDED,
+    "clarify": Generation.Status.CLARIFY,
+    "cannot_answer": Generation.Status.CANNOT_ANSWER,
+}
+
+
+def _close(generation: Generation, ending: Ending, case: Case) -> None:
+    """What happened, its cost and its trace, in one transaction."""
     generation_stamp(generation)
+    call = ending.call
     with transaction.atomic(durable=True):
         if call is not None:
-            attempt_close(call, generation=generation, database=target.name)
+            attempt_close(call, generation=generation, database=case.target.name)
         if not generation_write(generation):
             lost = "The answer came after the question had been given up."
             raise Problem("question-lost", lost, {"generation_id": str(generation.pk)})
         generation_trace(generation, call)
+        if isinstance(ending.refusal, BudgetExceeded) and ending.refusal.reason in _EXHAUSTED:
+            state = ending.refusal.state
+            exhausted_tell(budget_id=state.budget_id, starts_at=state.starts_at, reason=ending.refusal.reason)
         if call is not None and isinstance(call.outcome, Reply) and call.outcome.sql:
-            generation_score(generation, "sql_valid", passed=problem is None, comment=str(problem or ""))
-    generation_log(generation, database=target.name)
+            is_valid = ending.problem is None
+            generation_score(generation, "sql_valid", passed=is_valid, comment=str(ending.problem or ""))
+    generation_log(generation, database=case.target.name)
 
 
-def _remember(generation: Generation) -> None:
-    answer = CachedAnswer(
-        sql=generation.sql,
-        explanation=generation.explanation,
-        tables=tuple(generation.tables),
-        model=generation.model,
-        cost_usd=generation.cost_usd,
-        generation_id=str(generation.id),
-        created_at=generation.created_at,
-    )
-    if settings.CACHE_TABLE_NAME:
-        connection_release()
-    expires_at = timezone.now() + timedelta(days=settings.CACHE_TTL_DAYS)
-    try:
-        answer_cache().put(generation.cache_key, answer, database_id=str(generation.database_id), expires_at=expires_at)
-    except DatabaseError:
-        # The answer is given and paid for; only the next one will cost again.
-        logger.exception("The answer to %s could not be cached", generation.pk)
-
-
-def _refusal(refusal: BudgetExceeded | PriceUnknown) -> Problem:
-    if isinstance(refusal, PriceUnknown):
-        return Problem("model-unpriced", f"{refusal} An admin can add one under Prices.")
-    kind = "budget-in-flight" if refusal.reason == "in_flight" else refusal.reason.replace("_", "-")
-    extras = {
-        "period": refusal.period,
-        "limit_usd": money_text(refusal.limit_usd),
-        "spent_usd": money_text(refusal.spent_usd),
-        "reserved_usd": money_text(refusal.reserved_usd),
-        "needed_usd": money_text(refusal.needed_usd),
-        "resets_at": refusal.resets_at.isoformat(),
-    }
-    return Problem(kind, str(refusal), extras, retry_after=5 if kind == "budget-in-flight" else None)
+_EXHAUSTED = ("budget_exhausted", "requests_exhausted")

@@ -18,8 +18,8 @@ ASK = {"database": "shop", "question": "Who are the customers?"}
 SQL = "SELECT name FROM customers ORDER BY name"
 MEMBERS = {
     "id", "status", "database", "question", "session_id", "end_user", "sql", "explanation", "dialect", "tables",
-    "cached", "model", "answered_by", "usage", "cost_usd", "latency_ms", "attempts", "trace_id", "problem",
-    "created_at",
+    "parent_id", "choices", "strategy", "strategy_reason", "rung", "cached", "model", "answered_by", "usage",
+    "cost_usd", "latency_ms", "attempts", "trace_id", "problem", "created_at",
 }  # fmt: skip
 
 

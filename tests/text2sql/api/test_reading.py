@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from teams.models import BudgetWindow
-from teams.services.budgets import windows_open
 from tests.clients import ApiClient
 from tests.factories import BudgetFactory, GenerationFactory, TeamFactory, make_database, make_key
 from tests.text2sql.api.conftest import Shopper, assert_problem
@@ -178,15 +177,16 @@ def test_a_period_that_makes_no_sense_is_a_problem(shopper: Shopper, query: dict
 def test_the_budget_shows_its_present_window(shopper: Shopper) -> None:
     assert shopper.api.get("budget").json() == []
     BudgetFactory(team=shopper.team, limit_usd=Decimal("2.50"))
-    windows_open(team=shopper.team, at=timezone.now())
+    shopper.api.get("budget")
     BudgetWindow.objects.update(spent_usd=Decimal("0.000000000001"), reserved_usd=Decimal("0.1"))
     (window,) = shopper.api.get("budget").json()
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     assert datetime.fromisoformat(window.pop("starts_at")) == midnight
     assert datetime.fromisoformat(window.pop("resets_at")) == midnight + timedelta(days=1)
     assert window == {
-        "period": "day", "limit_usd": "2.5", "spent_usd": "0.000000000001", "reserved_usd": "0.1",
-        "remaining_usd": "2.399999999999",
+        "scope": "team", "period": "day", "at_limit": "block", "limit_usd": "2.5", "spent_usd": "0.000000000001",
+        "external_usd": "0", "reserved_usd": "0.1", "remaining_usd": "2.399999999999", "requests": 0,
+        "request_limit": None,
     }  # fmt: skip
     BudgetWindow.objects.update(spent_usd=Decimal(9))
     assert shopper.api.get("budget").json()[0]["remaining_usd"] == "0"

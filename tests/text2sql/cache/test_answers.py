@@ -5,6 +5,7 @@ import os
 import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import boto3
 import pytest
@@ -12,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from tests.text2sql.cache.conftest import answer_in
 from text2sql.cache.answers import (
     AnswerCache,
     CachedAnswer,
@@ -43,12 +45,25 @@ def test_an_unknown_key_is_a_miss(cache: AnswerCache) -> None:
 def test_an_answer_comes_back_exactly_as_it_was_put(cache: AnswerCache, answer: CachedAnswer) -> None:
     cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
 
-    found = cache.get(KEY)
+    found = answer_in(cache, KEY)
 
     assert found == answer
     assert found is not None
     assert str(found.cost_usd) == "0.003120000700"
     assert cache.get(OTHER_KEY) is None
+
+
+def test_a_hit_tells_what_the_store_charges_for_it(
+    cache: AnswerCache, answer: CachedAnswer, settings: Settings
+) -> None:
+    settings.DYNAMODB_USD_PER_MILLION_READS = Decimal(2)
+    cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
+
+    hit = cache.get(KEY)
+
+    assert hit is not None
+    # An eventually consistent read of up to 4 KB is half a unit.
+    assert hit.cost_usd == (0 if isinstance(cache, PostgresAnswerCache) else Decimal("0.000001"))
 
 
 def test_an_expired_answer_is_a_miss(cache: AnswerCache, answer: CachedAnswer) -> None:
@@ -62,14 +77,14 @@ def test_an_answer_put_again_takes_the_place_of_the_first(cache: AnswerCache, an
     cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
     cache.put(KEY, better, database_id=DATABASE_ID, expires_at=in_an_hour())
 
-    assert cache.get(KEY) == better
+    assert answer_in(cache, KEY) == better
 
 
 def test_an_expired_answer_put_again_is_found(cache: AnswerCache, answer: CachedAnswer) -> None:
     cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=an_hour_ago())
     cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
 
-    assert cache.get(KEY) == answer
+    assert answer_in(cache, KEY) == answer
 
 
 def test_a_deleted_answer_is_a_miss_and_the_others_stay(cache: AnswerCache, answer: CachedAnswer) -> None:
@@ -79,7 +94,7 @@ def test_a_deleted_answer_is_a_miss_and_the_others_stay(cache: AnswerCache, answ
     assert cache.delete(KEY) is True
 
     assert cache.get(KEY) is None
-    assert cache.get(OTHER_KEY) == answer
+    assert answer_in(cache, OTHER_KEY) == answer
 
 
 def test_deleting_what_is_not_there_succeeds(cache: AnswerCache) -> None:
@@ -93,7 +108,7 @@ def test_a_hit_in_postgres_is_one_statement_on_the_primary_key(
     cache.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
 
     with django_assert_num_queries(1) as asked:
-        assert cache.get(KEY) == answer
+        assert answer_in(cache, KEY) == answer
 
     with connection.cursor() as cursor:
         # A table this small is read whole unless that is forbidden.
@@ -212,7 +227,7 @@ def test_with_a_table_name_the_cache_is_in_dynamodb(
     chosen.put(KEY, answer, database_id=DATABASE_ID, expires_at=in_an_hour())
 
     assert isinstance(chosen, DynamoAnswerCache)
-    assert dynamo_cache.get(KEY) == answer
+    assert answer_in(dynamo_cache, KEY) == answer
 
 
 def test_switched_off_nothing_is_served_or_kept_but_a_rejected_answer_goes(

@@ -3,13 +3,14 @@
 import json
 import logging
 from datetime import timedelta
+from decimal import Decimal
 from time import monotonic
 
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from tests.text2sql.cache.conftest import Clock
+from tests.text2sql.cache.conftest import Clock, answer_in
 from tests.text2sql.cache.stand_ins import ScriptedDynamo, closed_port_url, silent_server
 from text2sql.cache.answers import CachedAnswer
 from text2sql.cache.dynamodb import DynamoAnswerCache
@@ -38,7 +39,7 @@ def test_a_read_is_eventually_consistent_and_fetches_two_attributes(
 ) -> None:
     dynamo.body = stored(answer)
 
-    assert DynamoAnswerCache("answers").get(KEY) == answer
+    assert answer_in(DynamoAnswerCache("answers"), KEY) == answer
 
     [(operation, parameters)] = dynamo.requests
     assert operation == "GetItem"
@@ -46,6 +47,28 @@ def test_a_read_is_eventually_consistent_and_fetches_two_attributes(
     assert parameters["TableName"] == "answers"
     assert parameters["Key"] == {"cache_key": {"S": KEY}}
     assert parameters["ProjectionExpression"] == "#value, #ttl"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "price", "usd"),
+    [
+        ({"ConsumedCapacity": {"TableName": "answers", "CapacityUnits": 0.5}}, "0.125", "0.000000062500"),
+        ({"ConsumedCapacity": {"TableName": "answers", "CapacityUnits": 3.5}}, "0.1525", "0.000000533750"),
+        ({"ConsumedCapacity": {"TableName": "answers", "CapacityUnits": 0.5}}, "0", "0.000000000000"),
+        ({}, "0.125", "0.000000000000"),
+    ],
+)
+def test_a_hit_costs_the_capacity_that_dynamodb_says_at_the_price_of_the_region(
+    dynamo: ScriptedDynamo, answer: CachedAnswer, settings: Settings, capacity: dict[str, object], price: str, usd: str
+) -> None:
+    settings.DYNAMODB_USD_PER_MILLION_READS = Decimal(price)
+    dynamo.body = stored(answer) | capacity
+
+    hit = DynamoAnswerCache("answers").get(KEY)
+
+    assert hit is not None
+    assert str(hit.cost_usd) == str(Decimal(usd))
+    assert dynamo.requests[-1][1]["ReturnConsumedCapacity"] == "TOTAL"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +137,7 @@ def test_credentials_that_appear_later_are_found(
         assert cache.get(KEY) is None
         assert dynamo.requests == []
 
-    assert cache.get(KEY) == answer
+    assert answer_in(cache, KEY) == answer
 
 
 def test_after_three_failures_dynamodb_is_asked_once_in_thirty_seconds_until_it_recovers(
@@ -138,7 +161,7 @@ def test_after_three_failures_dynamodb_is_asked_once_in_thirty_seconds_until_it_
     assert cache.get(KEY) is None, "still inside the second pause"
     clock.now += 30
     for _ in range(5):
-        assert cache.get(KEY) == answer
+        assert answer_in(cache, KEY) == answer
     assert cache.delete(KEY) is True
     assert len(dynamo.requests) == 10
 

@@ -92,8 +92,8 @@ def test_what_cannot_be_connected_is_one_sentence_and_stores_nothing(shop: Path)
     for arguments, said in [
         ((url, "nobody", None), r"no team 'nobody'\. Known: marketing, sales"),
         ((f"sqlite:///{shop.parent}/none.sqlite", "sales", None), "no SQLite file"),
-        (("sqlite:////etc/passwd", "sales", None), "SQLITE_FOLDERS"),
-        (("mysql://root@localhost/db", "sales", None), "not supported"),
+        (("sqlite:////etc/passwd", "sales", None), "FILE_FOLDERS"),
+        (("oracle://root@localhost/db", "sales", None), "not supported"),
         (("postgresql://u:hidden@127.0.0.1:1/db", "sales", "x"), "cannot be reached"),
         ((url, "sales", "Not A Name"), "cannot be its name"),
     ]:

@@ -12,23 +12,21 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
+from observability.encryption import UnreadableSecret
 from observability.models import AuditEntry
 from tests.factories import TeamFactory
 from tests.text2sql.services.test_sweeping import run_together
-from text2sql.encryption import UnreadableSecret
 from text2sql.models import Catalog, Database, DatabaseAccess
-from text2sql.services import databases
+from text2sql.services import syncing
 from text2sql.services.databases import (
     database_add,
     database_probe,
     database_url,
     database_url_set,
     encryption_rotate,
-    schema_sync,
-    sync_request,
-    syncs_run,
     url_check,
 )
+from text2sql.services.syncing import schema_sync, sync_request, syncs_run
 from text2sql.targets import introspect
 from text2sql.targets.errors import TargetError, UrlRejected
 
@@ -59,7 +57,8 @@ def test_the_address_is_kept_nowhere_in_the_clear(shop: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "mysql://user:secret@host/db",
+        "oracle://user:secret@host/db",
+        "duckdb:////etc/passwd",
         "postgresql://user:secret@host",
         "secret",
         "sqlite:///:memory:",
@@ -81,8 +80,8 @@ def test_a_dialect_must_be_enabled(shop: Path, settings: Settings) -> None:
     settings.TARGET_DIALECTS = ["postgres"]
     with pytest.raises(UrlRejected, match="TARGET_DIALECTS"):
         url_check(f"sqlite:///{shop}")
-    settings.TARGET_DIALECTS, settings.SQLITE_FOLDERS = ["sqlite"], []
-    with pytest.raises(UrlRejected, match="SQLITE_FOLDERS"):
+    settings.TARGET_DIALECTS, settings.FILE_FOLDERS = ["sqlite"], []
+    with pytest.raises(UrlRejected, match="FILE_FOLDERS"):
         url_check(f"sqlite:///{shop}")
 
 
@@ -176,7 +175,7 @@ def test_a_database_pointed_elsewhere_while_it_is_read_is_read_anew(
         changed.wait(10)
         return schema
 
-    monkeypatch.setattr(databases, "read_schema", read_slowly)
+    monkeypatch.setattr(syncing, "read_schema", read_slowly)
     reader = threading.Thread(target=run_together, args=(1, syncs_run))
     reader.start()
     reading.wait(10)

@@ -119,7 +119,7 @@ def test_an_address_that_no_key_opens_is_a_problem_and_no_crash(asker: Asker, se
 
 def test_a_file_outside_the_allowed_folders_is_not_opened_any_more(asker: Asker, settings: Settings) -> None:
     generation = generation_of(asker)
-    settings.SQLITE_FOLDERS = ["/nowhere"]
+    settings.FILE_FOLDERS = ["/nowhere"]
     problem = problem_of(execution_run(principal=asker.principal, generation=generation))
     assert problem.kind == "target-unreachable"
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from observability.models import Price, Trace
+from observability.services.prices import TokenUsage, cost_of_usage, cost_upper_bound
 from teams.models import BudgetWindow, Charge, Reservation, Team
 from tests.factories import BudgetFactory, TeamFactory, make_key
 from tests.standins.langfuse import LangfuseStandIn
@@ -160,14 +161,17 @@ def test_with_neither_key_nor_stand_in_the_question_fails_at_once_and_costs_noth
 
 
 def test_sql_that_is_not_allowed_is_refused_and_paid(asker: Asker, claude: ClaudeStandIn) -> None:
-    play_sql(claude, "DELETE FROM customers")
+    play_sql(claude, "DELETE FROM customers", times=3)
     problem = asker.problem_of()
     assert (problem.kind, problem.type.status) == ("sql-refused", 422)
     assert problem.extras["code"]
     stored = assert_settled()
     assert (stored.status, stored.sql, stored.tables) == ("failed", "", [])
-    assert stored.cost_usd == claude.billed[-1].cost > 0
-    assert "DELETE" in stored.attempts.get().output  # what Claude wrote can still be looked at
+    assert stored.cost_usd == sum(bill.cost for bill in claude.billed) > 0
+    tried = list(stored.attempts.all())
+    assert [attempt.kind for attempt in tried] == ["first", "repair", "repair"]
+    assert all("DELETE" in attempt.sql for attempt in tried)  # what Claude wrote can still be looked at
+    assert all(problem.extras["code"] in str(attempt.finding) for attempt in tried)
     play_sql(claude)
     assert not asker.ask().cached  # a refusal is not kept
 
@@ -189,7 +193,8 @@ def test_a_retry_that_the_budget_does_not_allow_is_not_made(asker: Asker, claude
     claude.play("cut_stream", times=3)
     budget = BudgetFactory(team=asker.team, limit_usd=Decimal("0.07"))  # enough for one worst case
     problem = asker.problem_of()
-    assert problem.kind in ("budget-exhausted", "budget-in-flight")
+    assert problem.kind == "claude-unreachable"
+    assert "There is no money for another try" in problem.detail
     assert len(claude.requests) == 2
     assert BudgetWindow.objects.get(budget=budget).spent_usd <= Decimal("0.07")
 
@@ -274,7 +279,7 @@ def test_every_end_of_a_question_leaves_one_trace(
     cached = asker.ask()
     claude.play("max_tokens")
     asker.problem_of("A long one?")
-    play_sql(claude, "DROP TABLE customers")
+    play_sql(claude, "DROP TABLE customers", times=3)
     asker.problem_of("A bad one?")
     traces = {trace.trace_id for trace in Trace.objects.all()}
     assert traces == set(Generation.objects.values_list("trace_id", flat=True))
@@ -288,3 +293,41 @@ def test_what_no_store_can_hold_is_replaced_and_the_bill_settled(asker: Asker, c
     claude.play("answer", sql=SQL, text=escaped % SQL)
     generation = asker.ask()
     assert assert_settled(generation).explanation == "a\ufffdb ? half an emoji"
+
+
+def test_an_answer_from_the_us_is_charged_as_it_is_billed_and_says_so(asker: Asker, claude: ClaudeStandIn) -> None:
+    claude.workspace_geo = "us"
+    play_sql(claude)
+    stored = assert_settled(asker.ask())
+    (billed,) = claude.billed
+    usage = TokenUsage(
+        input=billed.usage.input, cache_write_5m=billed.usage.written_5m, cache_write_1h=billed.usage.written_1h,
+        cache_read=billed.usage.read, output=billed.usage.output,
+    )  # fmt: skip
+    elsewhere = cost_of_usage(model=stored.model, usage=usage, at=stored.created_at)
+    assert stored.cost_usd == Charge.objects.get().cost_usd == billed.cost == elsewhere * Decimal("1.1")
+    assert stored.attempts.get().inference_geo == "us"
+
+
+def test_a_place_without_a_price_is_charged_at_the_most_that_is_known_and_marked(
+    asker: Asker, claude: ClaudeStandIn
+) -> None:
+    BudgetFactory(team=asker.team, limit_usd=Decimal(5))
+    claude.workspace_geo = "eu"
+    play_sql(claude)
+    stored = assert_settled(asker.ask())
+    charge, (billed,) = Charge.objects.get(), claude.billed
+    assert (stored.status, charge.estimated, stored.attempts.get().inference_geo) == ("succeeded", True, "eu")
+    most = cost_upper_bound(
+        model=stored.model, prompt_tokens=billed.usage.prompt, max_tokens=billed.usage.output, at=stored.created_at
+    )
+    assert charge.cost_usd == most >= billed.cost * Decimal("1.1")
+
+
+def test_a_model_that_knows_no_places_is_charged_as_ever(asker: Asker, claude: ClaudeStandIn) -> None:
+    claude.workspace_geo = "us"
+    Team.objects.update(model="claude-haiku-4-5-20251001")
+    play_sql(claude)
+    stored = assert_settled(asker.ask())
+    assert (stored.attempts.get().inference_geo, stored.cost_usd) == ("not_available", claude.billed[0].cost)
+    assert not Charge.objects.get().estimated

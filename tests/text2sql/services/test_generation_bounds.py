@@ -15,7 +15,7 @@ from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Attempt, Generation
 from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, claude_call, client_open
 from text2sql.pipeline.context import schema_text
-from text2sql.pipeline.prompt import Prompt, prompt_build
+from text2sql.pipeline.prompt import Asked, Prompt, prompt_build
 from text2sql.services.attempts import HIDDEN_TOKENS, _priced
 
 LETTERS = 'abc xyz éß東京🙂"\\<>&\n0123'
@@ -28,11 +28,9 @@ def make_prompt(dice: random.Random) -> Prompt:
         *[replace(CUSTOMERS, name=f"t{n}", comment=comment) for n in range(dice.randint(1, 30))], ORDERS
     )
     return prompt_build(
+        Asked("".join(dice.choices(LETTERS, k=dice.randint(1, 2000))), date(2026, 11, 23), "UTC"),
         schema_text=schema_text(schema, name="shop", description=comment),
         dialect="postgres",
-        question="".join(dice.choices(LETTERS, k=dice.randint(1, 2000))),
-        today=date(2026, 11, 23),
-        time_zone="UTC",
     )
 
 
@@ -45,6 +43,7 @@ def test_the_reservation_covers_every_bill_and_our_charge_covers_it_too(model: s
         client = client_open(api_key="stand-in", base_url=stand_in.base_url)
         for _ in range(70):
             prompt, limit = make_prompt(dice), dice.choice([1024, 4096])
+            stand_in.workspace_geo = dice.choice(["global", "us"])
             if dice.random() < 0.3:
                 stand_in.play(dice.choice(ODD))
             elif dice.random() < 0.3:
@@ -70,3 +69,4 @@ def test_the_reservation_covers_every_bill_and_our_charge_covers_it_too(model: s
             else:
                 assert call.cost == billed
     assert len(stand_in.billed) == 70
+    assert {bill.usage.geo for bill in stand_in.billed} == {"global", "us"}

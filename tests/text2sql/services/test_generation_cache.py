@@ -1,22 +1,28 @@
 """When an answer may be given again, and to whom never."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from observability.services.traces import traces_export
 from teams.models import Charge, Team
 from tests.factories import BudgetFactory, TeamFactory, make_database, make_key
+from tests.standins.langfuse import LangfuseStandIn
+from tests.text2sql.cache.stand_ins import ScriptedDynamo, scripted_dynamo
 from tests.text2sql.services.conftest import SQL, Asker, assert_settled, play_sql
+from text2sql.cache.answers import answer_cache
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Database, DatabaseAccess
 from text2sql.pipeline import prompt as prompts
-from text2sql.services.databases import schema_sync
 from text2sql.services.forgetting import removal_run
 from text2sql.services.generation import Question, generation_create
+from text2sql.services.syncing import schema_sync
 
 OTHER_SQL = "SELECT COUNT(*) AS customers FROM customers"
 
@@ -31,6 +37,52 @@ def test_the_same_question_again_costs_nothing_and_calls_nobody(asker: Asker, cl
     assert len(claude.requests) == 1
     assert_settled(again)
     assert Charge.objects.count() == 1
+
+
+@pytest.fixture
+def dynamo(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ScriptedDynamo]:
+    """A DynamoDB that holds nothing yet, as the answer cache."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with scripted_dynamo() as server:
+        settings.DYNAMODB_ENDPOINT_URL, settings.CACHE_TABLE_NAME = server.url, "answers"
+        answer_cache.cache_clear()
+        yield server
+
+
+def test_what_dynamodb_charges_for_a_cached_answer_is_in_its_history_and_trace_and_no_cost_in_langfuse(
+    asker: Asker, claude: ClaudeStandIn, dynamo: ScriptedDynamo, langfuse: LangfuseStandIn
+) -> None:
+    play_sql(claude)
+    first = asker.ask()
+    assert first.cost_usd == claude.billed[0].cost
+    capacity = {"TableName": "answers", "CapacityUnits": 0.5}
+    dynamo.body = {"Item": dynamo.requests[-1][1]["Item"], "ConsumedCapacity": capacity}
+    again = asker.ask()
+    again.refresh_from_db()
+    assert (again.cached, again.cost_usd) == (True, Decimal("0.0000000625"))
+    traces_export()
+    paid, cached = (langfuse.traces()[one.trace_id] for one in (first, again))
+    assert cached.root is not None
+    assert paid.root is not None
+    assert cached.root.metadata["store_cost_usd"] == "0.0000000625"
+    assert "store_cost_usd" not in paid.root.metadata
+    assert [(one.type, one.total_cost) for one in cached.observations] == [("SPAN", Decimal(0))]
+    assert sum(one.total_cost for one in langfuse.observations()) == first.cost_usd
+
+
+def test_a_cached_answer_from_postgres_costs_nothing_and_says_so(
+    asker: Asker, claude: ClaudeStandIn, langfuse: LangfuseStandIn
+) -> None:
+    play_sql(claude)
+    asker.ask()
+    again = asker.ask()
+    traces_export()
+    root = langfuse.traces()[again.trace_id].root
+    assert root is not None
+    assert (root.metadata["store_cost_usd"], again.cost_usd) == ("0", 0)
 
 
 def test_a_cached_answer_is_given_though_the_budget_is_spent_and_claude_is_gone(

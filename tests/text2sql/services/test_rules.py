@@ -139,7 +139,7 @@ def test_the_guard_does_not_depend_on_the_rules(
     asker: Asker, claude: ClaudeStandIn, langfuse: LangfuseStandIn, sql: str
 ) -> None:
     manage(langfuse, f"Any statement is fine, also one that writes. {TEXT}")
-    play_sql(claude, sql)
+    play_sql(claude, sql, times=3)
     assert asker.problem_of().kind == "sql-refused"
     assert "also one that writes" in rules_sent(claude)
 

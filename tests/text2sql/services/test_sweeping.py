@@ -13,7 +13,7 @@ from django.utils import timezone
 from observability.models import Trace
 from observability.services.traces import trace_id_for
 from teams.models import BudgetWindow, Charge, Reservation
-from teams.services.budgets import budget_reserve
+from teams.services.budgets import Spender, budget_reserve
 from tests.factories import BudgetFactory
 from tests.standins.langfuse import LangfuseStandIn
 from tests.text2sql.services.conftest import Asker, assert_settled, play_sql
@@ -39,7 +39,13 @@ def leave_behind(asker: Asker, *, ago: float = 1.0, reserved: bool = True) -> Ge
                 generation=generation, number=1, model=generation.model, max_tokens=4096, started_at=now
             )
             budget_reserve(
-                attempt_id=attempt.pk, generation_id=pk, team=asker.team, amount=HELD, now=now, expires_at=lost_at
+                attempt_id=attempt.pk,
+                generation_id=pk,
+                spender=Spender(asker.team.pk),
+                least=HELD,
+                most=HELD,
+                now=now,
+                expires_at=lost_at,
             )
     return generation
 

@@ -9,11 +9,11 @@ from rest_framework.views import APIView
 
 from teams.access import Scope
 from teams.models import ApiKey, Team
-from teams.services.budgets import windows_open
+from teams.services.windows import budgets_applying, windows_open
 from text2sql.api.auth import principal_of
 from text2sql.api.schema import problems
 from text2sql.api.serializers import BudgetSerializer, MeSerializer, UsagePeriodSerializer, UsageSerializer
-from text2sql.services.attempts import claude_name
+from text2sql.services.clients import claude_name
 from text2sql.services.usage import usage_sum
 
 
@@ -57,12 +57,12 @@ class UsageView(APIView):
 
 
 class BudgetView(APIView):
-    """Your team's budgets in their present windows; an empty list means that there is no limit."""
+    """The budgets that apply to your key, in their present windows; an empty list means that there is no limit."""
 
     scopes = (Scope.READ,)
 
     @extend_schema(responses={200: BudgetSerializer(many=True), **problems()})
     def get(self, request: Request) -> Response:
         principal = principal_of(request)
-        team = Team.objects.visible_to(principal).get(pk=principal.team_id)
-        return Response(BudgetSerializer(windows_open(team=team, at=timezone.now()), many=True).data)
+        budgets = budgets_applying(team_id=principal.team_id, api_key_id=principal.api_key_id)
+        return Response(BudgetSerializer(windows_open(budgets, at=timezone.now()), many=True).data)

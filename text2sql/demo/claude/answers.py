@@ -34,6 +34,7 @@ class Answer:
     status: str
     sql: str
     explanation: str
+    choices: Sequence[str] = ()
 
 
 def find_recorded_question(database: str, question: str) -> Recorded | None:
@@ -51,10 +52,10 @@ def list_recorded_questions(database: str) -> list[str]:
 def check_answerable(body: dict[str, Any]) -> None:
     """Raises ApiError (400) for a schema that the stand-in, unlike Claude, has no words for."""
     schema = read_schema(body)
-    if schema is not None and set(schema.get("properties") or {}) != {"status", "sql", "explanation"}:
+    if schema is not None and set(schema.get("properties") or {}) - {"choices"} != {"status", "sql", "explanation"}:
         raise invalid(
             "output_config.format.schema: this is the built-in stand-in for Claude, and it can fill only a schema"
-            " with the properties status, sql and explanation."
+            " with the properties status, sql, explanation and choices."
         )
 
 

@@ -133,7 +133,7 @@ class Connection(BaseHTTPRequestHandler):
         if place == ("POST", "/v1/messages"):
             self.send_exchange(desk.open_exchange(received, key))
         elif place == ("POST", "/v1/messages/count_tokens"):
-            self.send_json(desk.count_tokens(received, key))
+            self.send_count(received, key)
         elif place == ("GET", "/v1/models"):
             self.send_json(desk.list_models())
         elif received.method == "GET" and received.path.startswith("/v1/models/"):
@@ -141,15 +141,25 @@ class Connection(BaseHTTPRequestHandler):
         else:
             raise ApiError(404, f"Not found: {received.method} {received.path}")
 
-    def send_exchange(self, exchange: Exchange) -> None:
-        scenario = exchange.scenario
-        self.pause(self.server.delay)
+    def send_count(self, received: Received, key: str) -> None:
+        scenario = self.server.desk.counting_scenarios.take() or Scenario()
+        count = self.server.desk.count_tokens(received, key, scenario)
+        if not self.is_played(scenario, streams=False):
+            self.send_json(count)
+
+    def is_played(self, scenario: Scenario, *, streams: bool) -> bool:
+        """Waits as the scenario wants it; whether that was all of the answer."""
         if scenario.name == "timeout":
             self.pause(None)
-        if scenario.name == "slow" or (scenario.name == "slow_stream" and not exchange.streams):
+        if scenario.name == "slow" or (scenario.name == "slow_stream" and not streams):
             self.pause(scenario["seconds"])
         if scenario.name == "html":
             self.send_body(HTML, content_type="text/html; charset=utf-8")
+        return scenario.name == "html"
+
+    def send_exchange(self, exchange: Exchange) -> None:
+        self.pause(self.server.delay)
+        if self.is_played(exchange.scenario, streams=exchange.streams):
             return
         self.server.desk.start(exchange)
         if exchange.streams:

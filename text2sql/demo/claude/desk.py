@@ -61,7 +61,9 @@ class Desk:
         self.lookup = lookup
         self.examples = examples
         self.clock = clock
+        self.workspace_geo = "global"
         self.scenarios = Queue()
+        self.counting_scenarios = Queue()
         self.bills = Bills(keep)
         self.requests: deque[Received] = deque(maxlen=keep)
         self._cache = PromptCache()
@@ -94,18 +96,22 @@ class Desk:
         check_request(received.body, model, counting=counting)
         return model
 
-    def count_tokens(self, received: Received, key: str) -> dict[str, int]:
-        """An estimate, as the real endpoint gives one: two percent below what would be billed."""
+    def count_tokens(self, received: Received, key: str, scenario: Scenario) -> dict[str, int]:
+        """An estimate, as the real endpoint gives one: two percent below what would be billed. Raises ApiError."""
         model = self.check(received, counting=True)
+        if error := find_error(scenario, stream=False, now=received.at):
+            raise error
         tokens = build_prefixes(received.body, model, key)[-1].tokens
         return {"input_tokens": tokens - tokens // 50}
 
     def open_exchange(self, received: Received, key: str) -> Exchange:
         """Raises ApiError for a request that Claude would refuse, or that a scenario refuses."""
         model = self.check(received, counting=False)
-        check_answerable(received.body)
         question = read_question(received.body)
         marked, text = read_marker(question.text)
+        waiting = self.scenarios.peek()
+        if waiting is None or waiting["text"] is None:
+            check_answerable(received.body)
         scenario = self.scenarios.take() or read_header(received.headers) or marked or Scenario()
         error = find_error(scenario, stream=bool(received.body.get("stream")), now=received.at)
         if error:
@@ -131,7 +137,8 @@ class Desk:
     def _write_reply(
         self, received: Received, model: Model, plan: Plan, question: Question, scenario: Scenario
     ) -> Reply:
-        usage = start_usage(plan, received.body.get("inference_geo") or "global")
+        default = self.workspace_geo if model.serves_us else "not_available"
+        usage = start_usage(plan, received.body.get("inference_geo") or default)
         with self._dice_lock:
             thinking = draw_thinking(model, received.body, self._dice)
         text = scenario["text"]
@@ -158,6 +165,8 @@ def play_answer(answer: Answer, scenario: Scenario) -> Answer:
     """The answer with what the scenario puts into it."""
     if scenario["sql"] is not None:
         answer = Answer(scenario["status"], scenario["sql"], "Played by the stand-in on request.")
+    if scenario["status"] == "clarify":
+        answer = Answer("clarify", "", answer.explanation, scenario["choices"])
     if scenario["explanation"] is not None:
         answer = replace(answer, explanation=scenario["explanation"])
     return answer

@@ -54,11 +54,11 @@ def read_schema(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def read_question(body: dict[str, Any]) -> Question:
-    """The database named in the system blocks and the last <question> of the last user message."""
+    """The database named in the system blocks and the last <question> of any user message."""
     system = [part.block.get("text", "") for part in list_blocks(body.get("system") or [], "system", "system")]
     named = next(filter(None, map(DATABASE.search, system)), None)
     users = [message for message in body["messages"] if message["role"] == "user"]
-    texts = [part.block.get("text", "") for part in list_blocks(users[-1]["content"], "", "user")] if users else []
+    texts = [part.block.get("text", "") for user in users for part in list_blocks(user["content"], "", "user")]
     asked = QUESTION.findall("\n".join(texts))
     return Question(html.unescape(named[1]) if named else None, load_string(asked[-1]) if asked else None)
 

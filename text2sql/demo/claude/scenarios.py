@@ -38,7 +38,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "malformed_json": {"where": "text"},
     "empty_content": {},
     "html": {},
-    "answer": {"sql": None, "status": "ok", "explanation": None, "text": None, "thinking_tokens": None},
+    "answer": {"sql": None, "status": "ok", "explanation": None, "choices": (), "text": None, "thinking_tokens": None},
 }
 REFUSALS = {"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"}
 # Refusals before any output are billed for these only; in the middle of an answer they always are.
@@ -112,6 +112,10 @@ class Queue:
     def add(self, scenario: Scenario, times: int) -> None:
         with self._lock:
             self._waiting.extend([scenario] * times)
+
+    def peek(self) -> Scenario | None:
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
 
     def take(self) -> Scenario | None:
         with self._lock:

@@ -76,6 +76,19 @@ class ClaudeStandIn:
         """What was charged for every answer that started, oldest first."""
         return self._desk.bills.read()
 
+    @property
+    def workspace_geo(self) -> str:
+        """Where requests are answered that do not ask for a place: the `inference_geo` of their usage."""
+        return self._desk.workspace_geo
+
+    @workspace_geo.setter
+    def workspace_geo(self, geo: str) -> None:
+        self._desk.workspace_geo = geo
+
+    def play_counting(self, name: str, *, times: int = 1, **arguments: Any) -> None:
+        """As `play` for the next requests to count tokens: an HTTP error, `timeout`, `slow` or `html`."""
+        self._desk.counting_scenarios.add(make_scenario(name, **arguments), times)
+
     def play(self, name: str, *, times: int = 1, **arguments: Any) -> None:
         """The next `times` requests for a message get this scenario. Raises ValueError for unknown ones."""
         self._desk.scenarios.add(make_scenario(name, **arguments), times)

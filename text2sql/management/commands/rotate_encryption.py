@@ -2,7 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from text2sql.encryption import UnreadableSecret
+from observability.encryption import UnreadableSecret
+from observability.services.alert_channels import channel_secrets_rotate
 from text2sql.services.databases import encryption_rotate
 
 
@@ -11,7 +12,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            count = encryption_rotate()
+            count = encryption_rotate() + channel_secrets_rotate()
         except UnreadableSecret as error:
             hint = "Nothing is lost: put the old key back behind the new one and run this again."
             raise CommandError(f"{error} {hint}") from error

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from text2sql.models import Database
-from text2sql.services.databases import schema_sync
+from text2sql.services.syncing import schema_sync
 
 
 class Command(BaseCommand):
