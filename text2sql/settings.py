@@ -142,8 +142,8 @@ ASYNC_THREADS: int = env.int("ASYNC_THREADS", default=4)
 ORGANISATION_TIME_ZONE: str = env.str("ORGANISATION_TIME_ZONE", default="UTC")
 
 # --- Retrieval ------------------------------------------------------------------------------------------------------
-# A sentence-transformers model, by name or folder, that adds likeness in meaning to the ranking of tables where a schema
-# is too large to be shown whole; empty: words and approved examples alone decide.
+# A sentence-transformers model, by name or folder, that adds likeness in meaning to the ranking of tables where a
+# schema is too large to be shown whole; empty: words and approved examples alone decide.
 RETRIEVAL_ENCODER: str = env.str("RETRIEVAL_ENCODER", default="")
 
 # --- Targets --------------------------------------------------------------------------------------------------------

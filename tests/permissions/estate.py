@@ -37,7 +37,17 @@ from tests.factories import (
     UserFactory,
 )
 from tests.people import People
-from text2sql.models import Attempt, Catalog, Database, DatabaseAccess, Execution, Generation, SchemaNote
+from text2sql.models import (
+    Attempt,
+    Catalog,
+    Database,
+    DatabaseAccess,
+    EvaluationItem,
+    EvaluationRun,
+    Execution,
+    Generation,
+    SchemaNote,
+)
 from text2sql.services.databases import database_add
 from text2sql.services.glossaries import glossary_save
 from text2sql.services.notes import note_save
@@ -150,6 +160,15 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
         id=str(feedback.pk), trace_id=generation.trace_id, name="user_feedback", data_type="BOOLEAN", value=0,
         comment=f"Not what {word} means.", timestamp=now,
     )  # fmt: skip
+    run = EvaluationRun.objects.create(
+        database=database, team=team, api_key=key, source=f"{word}.csv", model=f"claude-{word}", prompt_version="test",
+        rules=f"Mind what {word} wants.", answered_by="stand-in", actor=f"command:{word}", question_count=1,
+        created_at=now, status="finished", accuracy=0.0, stop_reason=f"{word} said so",
+    )  # fmt: skip
+    item = EvaluationItem.objects.create(
+        run=run, number=1, question=f"Who buys at {word}?", gold=f"SELECT '{word}'", outcome="wrong",
+        why=f"{word} is missing.", generation=generation, trace_id=generation.trace_id,
+    )  # fmt: skip
     owned: list[models.Model] = [
         team,
         database,
@@ -166,6 +185,8 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
         member,
         glossary,
         note,
+        run,
+        item,
     ]
     channel, _ = AlertChannel.objects.get_or_create(name="on call", kind="email", addresses=["on-call@example.com"])
     prompt, _ = ManagedPrompt.objects.get_or_create(name="rules")

@@ -280,6 +280,26 @@ GET   admin/text2sql/generation/<path:object_id>/delete/        login   login   
 POST  admin/text2sql/generation/<path:object_id>/delete/        login   login   login   403     403     403
 GET   admin/text2sql/generation/<path:object_id>/history/       login   login   login   403     403     200
 
+GET   admin/text2sql/evaluationrun/                             login   login   login   200     200     200
+GET   admin/text2sql/evaluationrun/add/                         login   login   login   403     403     403
+POST  admin/text2sql/evaluationrun/add/                         login   login   login   403     403     403
+GET   admin/text2sql/evaluationrun/<path:object_id>/            login   login   login   302     302     302
+GET   admin/text2sql/evaluationrun/<path:object_id>/change/     login   login   login   200     gone    200
+POST  admin/text2sql/evaluationrun/<path:object_id>/change/     login   login   login   403     403     403
+GET   admin/text2sql/evaluationrun/<path:object_id>/delete/     login   login   login   403     403     403
+POST  admin/text2sql/evaluationrun/<path:object_id>/delete/     login   login   login   403     403     403
+GET   admin/text2sql/evaluationrun/<path:object_id>/history/    login   login   login   403     403     200
+
+GET   admin/text2sql/evaluationitem/                            login   login   login   200     200     200
+GET   admin/text2sql/evaluationitem/add/                        login   login   login   403     403     403
+POST  admin/text2sql/evaluationitem/add/                        login   login   login   403     403     403
+GET   admin/text2sql/evaluationitem/<path:object_id>/           login   login   login   302     302     302
+GET   admin/text2sql/evaluationitem/<path:object_id>/change/    login   login   login   200     gone    200
+POST  admin/text2sql/evaluationitem/<path:object_id>/change/    login   login   login   403     403     403
+GET   admin/text2sql/evaluationitem/<path:object_id>/delete/    login   login   login   403     403     403
+POST  admin/text2sql/evaluationitem/<path:object_id>/delete/    login   login   login   403     403     403
+GET   admin/text2sql/evaluationitem/<path:object_id>/history/   login   login   login   403     403     200
+
 GET   admin/feedback/feedback/                                  login   login   login   200     200     200
 GET   admin/feedback/feedback/add/                              login   login   login   403     403     403
 POST  admin/feedback/feedback/add/                              login   login   login   403     403     403

@@ -281,7 +281,8 @@ def test_what_an_admin_did_to_a_shared_row_is_not_told_to_a_lead(world: World, m
     form = {
         "name": "shared_db", "row_cap": "5", "timeout_seconds": "5", "context_tokens": "20000",
         "accesses-TOTAL_FORMS": "2", "accesses-INITIAL_FORMS": "2", "accesses-0-id": access.pk,
-        "accesses-0-team": "atlantis", "accesses-0-database": world.shared.pk, "accesses-0-tables": "orders", "accesses-1-team": "borneo",
+        "accesses-0-team": "atlantis", "accesses-0-database": world.shared.pk, "accesses-0-tables": "orders",
+        "accesses-1-team": "borneo",
         "accesses-1-id": DatabaseAccess.objects.get(database=world.shared, team="borneo").pk,
         "accesses-1-database": world.shared.pk,
     }  # fmt: skip

@@ -59,7 +59,9 @@ class EvaluationRunAdmin(ReadOnlyAdmin):
             database=OuterRef("database"), source=OuterRef("source"), status=EvaluationRun.Status.FINISHED,
             created_at__lt=OuterRef("created_at"),
         ).order_by("-created_at")  # fmt: skip
-        return super().get_queryset(request).annotate(accuracy_before=Subquery(earlier.values("accuracy")[:1]))
+        rows = super().get_queryset(request)
+        annotated: QuerySet[Any] = rows.annotate(accuracy_before=Subquery(earlier.values("accuracy")[:1]))
+        return annotated
 
     @display(description="status", label=STATUS_COLOURS, ordering="status")
     def shown_status(self, run: EvaluationRun) -> str:

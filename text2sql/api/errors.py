@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,7 @@ class ProblemMiddleware:
 def _headers(problem: Problem, error: Exception | None = None) -> dict[str, str]:
     headers = {}
     if problem.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(problem.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(int(wait))
     if challenge := getattr(error, "auth_header", None):

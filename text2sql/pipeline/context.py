@@ -10,7 +10,7 @@ import re
 from text2sql.pipeline.schema import Column, Schema, Table
 from text2sql.pipeline.shards import Family, families_find
 
-COMMENT_LENGTH = 200
+COMMENT_LENGTH = 500
 """Characters of a comment that are kept."""
 
 SAMPLE_LENGTH = 40

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_money_latency_and_traces_of_a_run_add_up_to_those_of_its_questions(
     assert len(stand_in.billed) == len(GOLD)
     assert run.cost_usd == sum(charge.cost_usd for charge in Charge.objects.all()) > 0
     assert {charge.team_id for charge in Charge.objects.all()} == {"sales"}
-    latencies = sorted(Generation.objects.values_list("latency_ms", flat=True))
+    latencies = sorted(ms or 0 for ms in Generation.objects.values_list("latency_ms", flat=True))
     assert (run.latency_p50_ms, run.latency_p95_ms) == (latencies[4], latencies[9])
     for item in run.items.select_related("generation"):
         assert item.generation is not None
@@ -211,10 +212,10 @@ def test_a_run_that_another_process_works_on_is_left_alone(asker: Asker, setting
         evaluate(file=questions)
         run = EvaluationRun.objects.get()
         EvaluationItem.objects.filter(run=run).update(outcome="")
-        EvaluationRun.objects.update(status="running", claimed_until=timezone.now() + timezone.timedelta(seconds=20))
+        EvaluationRun.objects.update(status="running", claimed_until=timezone.now() + timedelta(seconds=20))
         with pytest.raises(CommandError, match="another process"):
             evaluate(resume=run.pk)
-        EvaluationRun.objects.update(claimed_until=timezone.now() - timezone.timedelta(seconds=1))
+        EvaluationRun.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
         evaluate(resume=run.pk)
     run.refresh_from_db()
     assert run.accuracy == 1

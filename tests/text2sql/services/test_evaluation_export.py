@@ -92,7 +92,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_doubled(
 ) -> None:
     with playing(settings, RIGHT):
         evaluate(file=questions, limit=3)
-    langfuse.fail(503, path=ITEMS, times=1)
+    langfuse.fail(status=503, path=ITEMS)
     assert evaluations_export().postponed == 3
     due_now()
     assert evaluations_export().delivered == 3
@@ -106,7 +106,7 @@ def test_what_langfuse_refuses_is_not_sent_again(
 ) -> None:
     with playing(settings, RIGHT):
         evaluate(file=questions, limit=2)
-    langfuse.fail(400, path=ITEMS, times=1)
+    langfuse.fail(status=400, path=ITEMS)
     outcome = evaluations_export()
     assert (outcome.failed, outcome.delivered) == (1, 1)
     assert "400" in EvaluationItem.objects.get(state="failed").last_error
