@@ -21,9 +21,14 @@ from tests.factories import (
     make_database,
     make_key,
 )
-from text2sql.models import Attempt, Execution
+from text2sql.models import Attempt, EvaluationItem, EvaluationRun, Execution, IdempotencyKey
+from text2sql.services.drafts import draft_request
+from text2sql.services.glossaries import glossary_save
 
-NOT_OWNED = {"BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "ModelLimit", "PrefixCount"}
+NOT_OWNED = {
+    "BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "ModelLimit", "PrefixCount", "PrefixWarmth",
+    "RetrievalIndex", "SchemaNote",
+}  # fmt: skip
 """Reached only through a database or a generation that is, or of the whole installation."""
 
 OWNED = [
@@ -73,6 +78,16 @@ def _rows(shop: Path, slug: str) -> str:
     money = {"attempt_id": attempt.pk, "generation_id": generation.pk, "team": team}
     Charge.objects.create(**money, database="d", model="m", cost_usd=0, started_at=now, charged_at=now)
     Reservation.objects.create(**money, amount_usd=0, window_ids=[], created_at=now, expires_at=now)
+    IdempotencyKey.objects.create(
+        api_key=key, key="once", body_digest="0" * 64, generation_id=generation.pk, claimed_at=now
+    )
+    glossary_save(access=database.accesses.get(), text="revenue: paid orders", actor="test")
+    draft_request(database=database, team=team, actor="test")
+    run = EvaluationRun.objects.create(
+        database=database, team=team, source="file", model="m", prompt_version="1", rules="", answered_by="stand-in",
+        actor="test", question_count=1, created_at=now,
+    )  # fmt: skip
+    EvaluationItem.objects.create(run=run, number=1, question="How many?", gold="SELECT 1")
     FeedbackFactory(generation=generation)
     MembershipFactory(team=team)
     return slug

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
 
-from observability.models.deliveries import Delivery
+from observability.models.deliveries import Delivery, DeliveryQuerySet
 from teams.access import TenantQuerySet
 from teams.models import Team
 from text2sql.models.databases import Database, DatabaseAccess
@@ -70,6 +70,12 @@ class SchemaNote(models.Model):
             raise ValidationError({"is_sampled": "Only a column has values."})
 
 
+class DraftRunQuerySet(  # type: ignore[override]  # the plugin types as_manager, and one for each base
+    DeliveryQuerySet["DraftRun"], TenantQuerySet["DraftRun"]
+):
+    """Those of a team, and those that wait for the worker."""
+
+
 class DraftRun(Delivery):
     """That Claude shall draft the missing descriptions of what a team sees of a database, at the team's expense."""
 
@@ -78,6 +84,8 @@ class DraftRun(Delivery):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     actor = models.CharField(max_length=200)
     drafted = models.PositiveIntegerField(default=0)
+
+    objects = DraftRunQuerySet.as_manager()  # type: ignore[misc]  # the stubs take an inherited manager for final
 
     def __str__(self) -> str:
         return f"{self.database_id} for {self.team_id}"

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from teams.models import Budget, Charge
 from tests.factories import BudgetFactory
+from tests.standins.langfuse import LangfuseStandIn
 from tests.text2sql.services.conftest import Asker
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import CacheEntry, EvaluationItem, EvaluationRun, Execution, Generation
@@ -166,6 +167,22 @@ def test_model_and_effort_can_be_chosen(asker: Asker, settings: Settings, questi
         evaluate(file=questions, model="claude-haiku-5-5", limit=2)
     assert {bill.model for bill in stand_in.billed} == {"claude-haiku-5-5"}
     assert EvaluationRun.objects.get().model == "claude-haiku-5-5"
+
+
+def test_a_version_of_the_managed_rules_can_be_tried(
+    asker: Asker, settings: Settings, langfuse: LangfuseStandIn, questions: Path
+) -> None:
+    settings.LANGFUSE_PROMPT_NAME = "rules"
+    versions = [langfuse.put_prompt("rules", f"{word}: {{{{dialect}}}}, {{{{today}}}}.") for word in ("Old", "New")]
+    with playing(settings, RIGHT) as stand_in:
+        evaluate(file=questions, limit=1, prompt_version=str(versions[1]))
+    (request,) = [each for each in stand_in.requests if each.path.endswith("/messages")]
+    assert "New: SQLite" in json.dumps(request.body)
+    run = EvaluationRun.objects.get()
+    assert run.prompt_version.endswith(f"+rules:{versions[1]}")
+    assert run.rules.startswith("New: ")
+    with pytest.raises(CommandError, match="404"):
+        evaluate(file=questions, prompt_version="99")
 
 
 def test_a_run_that_falls_below_the_mark_fails(asker: Asker, settings: Settings, questions: Path) -> None:
