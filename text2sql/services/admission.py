@@ -15,6 +15,7 @@ from text2sql.services.connections import connection_release
 from text2sql.services.targets import Rung
 from text2sql.services.usage import money_text
 
+SHORTEST_PAUSE = 0.01
 WAIT_SECONDS = 2.0
 """How long a question waits for running ones to settle, where what they hold is all that it lacks."""
 
@@ -43,7 +44,7 @@ def attempt_admit(
         CheaperModel: Nothing may be called of this model.
     """
     prompt_tokens = prompt_tokens_bound(prompt, model=rung.model)
-    until, pause = min(time.monotonic() + WAIT_SECONDS, deadline - 1), 0.02
+    until = min(time.monotonic() + WAIT_SECONDS, deadline - 1)
     while True:
         try:
             with transaction.atomic(durable=True):
@@ -52,14 +53,15 @@ def attempt_admit(
                     prompt_tokens=prompt_tokens, is_whole=is_whole,
                 )  # fmt: skip
         except BudgetExceeded as refusal:
-            is_worth_waiting = refusal.reason == "in_flight" and time.monotonic() + pause < until
+            left = until - time.monotonic()
+            is_worth_waiting = refusal.reason == "in_flight" and left > SHORTEST_PAUSE
             if not is_worth_waiting and refusal.may_degrade:
                 raise CheaperModel(refusal) from refusal
             if not is_worth_waiting:
                 raise
         connection_release()
-        time.sleep(pause)
-        pause = min(pause * 2, 0.25)
+        # More and more often: who has waited longest looks more often than who has just come.
+        time.sleep(min(max(left / 20, SHORTEST_PAUSE), left))
 
 
 def refusal_problem(refusal: BudgetExceeded | PriceUnknown) -> Problem:

@@ -99,8 +99,16 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, zone: ZoneInfo) -
     except duckdb.IOException as error:
         raise _file_failure(error) from error
     connection.execute(f"USE {_quoted(name)}")
-    for statement in ("DETACH memory", "SET enable_external_access = false", "SET lock_configuration = true"):
+    for statement in _CLOSING:
         connection.execute(statement)
+
+
+_CLOSING = (
+    "DETACH memory",
+    "SET enable_external_access = false",
+    "SET python_enable_replacements = false",  # an unknown table's name could mean a variable of this program
+    "SET lock_configuration = true",
+)
 
 
 def _require_query(sql: str) -> None:
