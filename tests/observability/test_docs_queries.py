@@ -97,7 +97,7 @@ def by(rows: Rows, name: str, read: Callable[[dict[str, Any]], Any]) -> dict[Any
 @pytest.mark.django_db(transaction=True)
 def test_every_query_is_answered_with_the_ledgers_sums(asked: Asked) -> None:
     charges, langfuse, ours = list(Charge.objects.all()), asked.langfuse, asked.ours
-    assert (len(langfuse), len(ours), Generation.objects.count(), len(charges)) == (11, 11, 5, 4)
+    assert (len(langfuse), len(ours), Generation.objects.count(), len(charges)) == (11, 11, 5, 6)
     total = usd(sum(charge.cost_usd for charge in charges))
     spent = {team: usd(sum(c.cost_usd for c in charges if c.team_id == team)) for team in ("sales", "marketing")}
     assert total > 0
@@ -109,7 +109,7 @@ def test_every_query_is_answered_with_the_ledgers_sums(asked: Asked) -> None:
     assert (
         (model["count_count"], usd(model["sum_totalCost"]))
         == (attempts["attempts"], usd(attempts["usd"]))
-        == (4, total)
+        == (6, total)
     )
     assert model["p95_timeToFirstToken"] is not None
     assert by(langfuse["Users"][0], "userId", lambda row: row["count_count"]) == {"sales": 4, "marketing": 1}

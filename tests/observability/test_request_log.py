@@ -84,6 +84,7 @@ def test_a_stream_is_told_at_its_end_with_what_it_learnt(capsys: pytest.CaptureF
     assert line["request_id"] == answer.headers["X-Request-ID"]
 
 
+@pytest.mark.django_db  # the end of a request closes connections that other tests may have left
 def test_a_stream_whose_client_leaves_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
     with logging_as(debug=False):
         answer = RequestLogMiddleware(lambda _: StreamingHttpResponse(iter([b"1", b"2"])))(RequestFactory().get("/"))

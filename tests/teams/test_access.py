@@ -22,8 +22,8 @@ from tests.factories import (
     make_key,
 )
 from text2sql.models import Attempt, EvaluationItem, EvaluationRun, Execution, IdempotencyKey
-from text2sql.services.drafts import draft_request
 from text2sql.services.glossaries import glossary_save
+from text2sql.services.notes import draft_request
 
 NOT_OWNED = {
     "BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "ModelLimit", "PrefixCount", "PrefixWarmth",

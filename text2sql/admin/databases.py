@@ -19,7 +19,7 @@ from text2sql.admin.row_filters import RowFiltersField, filters_check, filters_t
 from text2sql.models import Database, DatabaseAccess, DraftRun, SchemaNote
 from text2sql.pipeline.schema import Schema
 from text2sql.services.databases import database_add, database_probe, database_url_set, url_check
-from text2sql.services.drafts import draft_request
+from text2sql.services.notes import draft_request
 from text2sql.services.syncing import sync_request
 from text2sql.targets.errors import TargetError, UrlRejected
 

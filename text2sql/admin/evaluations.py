@@ -10,7 +10,7 @@ from unfold.decorators import display
 from teams.admin.base import ReadOnlyAdmin, ScopedRelatedFilter
 from text2sql.admin.generations import sql_block
 from text2sql.models import EvaluationItem, EvaluationRun
-from text2sql.services.evaluation import run_change
+from text2sql.services.evaluation_changes import run_change
 from text2sql.services.usage import money_text
 
 STATUS_COLOURS = {"running": "info", "stopped": "warning", "finished": "success"}

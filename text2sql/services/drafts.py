@@ -12,13 +12,11 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.utils import timezone
 
-from observability.services.audit import audit_record
 from observability.services.prices import PriceUnknown, TokenUsage, cost_of_usage, cost_upper_bound
 from observability.services.traces import ObservationRecord, TraceRecord, trace_record, usage_details
 from teams.access import Principal
-from teams.models import Team
 from teams.services.budgets import BudgetExceeded, Spender, budget_reserve, charge_settle
-from text2sql.models import Database, DraftRun
+from text2sql.models import DraftRun
 from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, claude_write
 from text2sql.pipeline.drafts import MAX_TOKENS, draft_prompts, drafts_parse
 from text2sql.pipeline.prompt import Prompt
@@ -33,14 +31,6 @@ logger = logging.getLogger(__name__)
 
 CALL_SECONDS = 120.0
 LEASE = timedelta(minutes=30)
-
-
-@transaction.atomic
-def draft_request(*, database: Database, team: Team, actor: str) -> DraftRun:
-    """Have the worker draft descriptions of what the team sees, at the team's expense."""
-    run = DraftRun.objects.create(database=database, team=team, actor=actor)
-    audit_record(actor=actor, verb="drafts.requested", target=database.name, scope=team.pk)
-    return run
 
 
 def drafts_run(*, limit: int = 1) -> int:

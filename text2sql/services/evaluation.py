@@ -4,7 +4,6 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -40,19 +39,6 @@ Listener = Callable[[EvaluationItem], None]
 
 class RunTaken(Exception):
     """Another process works on the run, or it is finished."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What differs from the run before, of the same database and source; questions are matched by their text."""
-
-    before: EvaluationRun
-    newly_right: int
-    newly_wrong: int
-
-    def accuracy(self, run: EvaluationRun) -> float:
-        """From -1 to 1."""
-        return (run.accuracy or 0.0) - (self.before.accuracy or 0.0)
 
 
 def run_open(
@@ -108,23 +94,6 @@ def run_work(
     except KeyboardInterrupt:
         working.reason = "It was interrupted."
     return _close(run, working.reason)
-
-
-def run_change(run: EvaluationRun) -> Change | None:
-    """Against the last finished run before it; None for the first."""
-    before = EvaluationRun.objects.filter(
-        database=run.database_id, source=run.source, status=EvaluationRun.Status.FINISHED, created_at__lt=run.created_at
-    ).first()
-    if before is None:
-        return None
-    right = EvaluationItem.Outcome.CORRECT
-    now, then = (dict(each.items.values_list("question", "outcome")) for each in (run, before))
-    common = now.keys() & then.keys()
-    return Change(
-        before,
-        newly_right=sum(now[text] == right and then[text] != right for text in common),
-        newly_wrong=sum(now[text] != right and then[text] == right for text in common),
-    )
 
 
 class _Working:

@@ -9,7 +9,8 @@ from django.db import transaction
 
 from observability.encryption import UnreadableSecret
 from observability.services.audit import audit_record
-from text2sql.models import Database, SchemaNote
+from teams.models import Team
+from text2sql.models import Database, DraftRun, SchemaNote
 from text2sql.services.connections import connection_release
 from text2sql.services.databases import database_url, url_check
 from text2sql.targets.errors import TargetError
@@ -43,6 +44,14 @@ def note_delete(*, note: SchemaNote, actor: str) -> None:
     note.delete()
     notes_version_renew(database)
     audit_record(actor=actor, verb="description.deleted", target=database.name, data={"note": name})
+
+
+@transaction.atomic
+def draft_request(*, database: Database, team: Team, actor: str) -> DraftRun:
+    """Have the worker draft descriptions of what the team sees, at the team's expense."""
+    run = DraftRun.objects.create(database=database, team=team, actor=actor)
+    audit_record(actor=actor, verb="drafts.requested", target=database.name, scope=team.pk)
+    return run
 
 
 @transaction.atomic

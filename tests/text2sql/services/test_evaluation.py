@@ -22,7 +22,7 @@ from tests.standins.langfuse import LangfuseStandIn
 from tests.text2sql.services.conftest import Asker
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import CacheEntry, EvaluationItem, EvaluationRun, Execution, Generation
-from text2sql.services.evaluation import run_change
+from text2sql.services.evaluation_changes import run_change
 from text2sql.services.evaluation_sources import SourceUnreadable, questions_of_file, questions_recorded
 
 COUNT = "SELECT count(*) AS customers FROM customers"

@@ -10,9 +10,9 @@ from tests.factories import BudgetFactory
 from tests.text2sql.services.conftest import Asker, play_sql
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Database, DatabaseAccess, DraftRun, SchemaNote
-from text2sql.services.drafts import draft_request, drafts_run
+from text2sql.services.drafts import drafts_run
 from text2sql.services.glossaries import glossary_save
-from text2sql.services.notes import drafts_take, note_delete, note_save
+from text2sql.services.notes import draft_request, drafts_take, note_delete, note_save
 from text2sql.services.syncing import schema_sync
 
 pytestmark = pytest.mark.django_db(transaction=True)

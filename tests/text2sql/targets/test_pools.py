@@ -9,6 +9,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
+from tests.text2sql.targets.conftest import admin_dsn
 from tests.text2sql.targets.mariadb import MariaDb
 from text2sql.targets import pools as module
 from text2sql.targets.errors import QueryCancelled, QueryFailed, TargetDenied, TargetTimeout, TargetUnreachable
@@ -190,7 +191,7 @@ def test_a_changed_password_is_asked_for_and_stands_nowhere(reader_url: str) -> 
     url = make_url(reader_url)
     role, changed = str(url.username), url.set(password="hush-changed")
     backend(("postgres", reader_url))
-    with psycopg.connect(str(admin_of(url)), autocommit=True) as admin:
+    with psycopg.connect(admin_dsn(), autocommit=True) as admin:
         admin.execute(SQL("ALTER ROLE {} PASSWORD 'hush-changed'").format(Identifier(role)))
         try:
             assert backend(("postgres", changed.render_as_string(hide_password=False)))

@@ -8,7 +8,8 @@ from django.db import connection
 
 from teams.models import Team
 from text2sql.models import Database, DatabaseAccess, DraftRun
-from text2sql.services.drafts import LEASE, draft_request, draft_run
+from text2sql.services.drafts import LEASE, draft_run
+from text2sql.services.notes import draft_request
 
 LOOK_SECONDS = 1.0
 

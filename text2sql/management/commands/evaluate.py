@@ -14,7 +14,8 @@ from teams.models import ApiKey
 from teams.services.keys import key_principal
 from text2sql.models import DatabaseAccess, EvaluationItem, EvaluationRun
 from text2sql.problems import Problem
-from text2sql.services.evaluation import RunTaken, run_change, run_open, run_work
+from text2sql.services.evaluation import RunTaken, run_open, run_work
+from text2sql.services.evaluation_changes import run_change
 from text2sql.services.evaluation_estimates import evaluation_estimate
 from text2sql.services.evaluation_sources import (
     SourceUnreadable,
