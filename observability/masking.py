@@ -226,6 +226,7 @@ def redact(text: str) -> str:
     return _applied((_URL_PASSWORD, *_KEYS, *_IN_LOGS), text)
 
 
+@lru_cache(maxsize=1024)  # the same few names come with every trace
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds a secret, such as `password` or `api_key`."""
     return _IS_SECRET_NAME.fullmatch(name) is not None

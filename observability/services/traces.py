@@ -18,7 +18,7 @@ from observability.langfuse.client import LangfuseUnavailable, langfuse_configur
 from observability.langfuse.sdk import sdk_load
 from observability.langfuse.spans import ObservationPayload, TracePayload, spans_of
 from observability.langfuse.traces import Sending, Sent, spans_send
-from observability.masking import mask, mask_label, mask_labels
+from observability.masking import mask, mask_labels
 from observability.models import Channel, Trace
 from observability.services.channels import channel_is_open, channel_succeeded, channel_take, channel_troubled
 from observability.services.deliveries import LEASE, SENDING, ExportOutcome, connection_release
@@ -154,11 +154,12 @@ def _told(trace_id: str) -> TracePayload:
 
 
 def _payload(record: TraceRecord) -> TracePayload:
+    session_id, *tags = _labels([record.session_id, *record.tags])
     return {
         "name": _short(record.name),
         "user_id": _short(record.user_id),
-        "session_id": _label(record.session_id),
-        "tags": [_label(tag) for tag in record.tags],
+        "session_id": session_id,
+        "tags": tags,
         "metadata": _metadata(record.metadata),
         "environment": settings.LANGFUSE_ENVIRONMENT,
         "release": _short(settings.LANGFUSE_RELEASE),
@@ -215,9 +216,10 @@ def _short(text: str) -> str:
     return f"{text[: LONGEST - 17]}…{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _label(text: str) -> str:
-    # Masked before it is shortened: the hash of a card number would tell the number.
-    return _short(mask_label(_storable(text)))
+def _labels(texts: Sequence[str]) -> list[str]:
+    # Masked before they are shortened: the hash of a card number would tell the number.
+    masked = mask_labels({str(place): _storable(text) for place, text in enumerate(texts)})
+    return [_short(text) for text in masked.values()]
 
 
 def _metadata(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,7 +149,6 @@ def _metadata(generation: Generation, database: str) -> dict[str, object]:
         "rung": generation.rung,
         "strategy": generation.strategy,
         "strategy_reason": generation.strategy_reason,
-        "parent": str(generation.parent_id or ""),
         "table_count": len(generation.tables),
         "query_length": len(generation.question),
         "sql_length": len(generation.sql),
@@ -158,6 +157,7 @@ def _metadata(generation: Generation, database: str) -> dict[str, object]:
         "schema_version": generation.schema_version,
         "prompt_version": generation.prompt_version,
         "generation_id": str(generation.pk),
+        **({"parent": str(generation.parent_id)} if generation.parent_id else {}),
         # Only told: the costs in Langfuse are compared with what Claude cost.
         **({"store_cost_usd": money_text(generation.cost_usd)} if generation.cached else {}),
         **_step_durations(generation.steps),
