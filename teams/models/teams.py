@@ -5,6 +5,7 @@ from django.db import models
 from django.utils import timezone
 from timezone_field import TimeZoneField
 
+from observability.models import Price
 from observability.services.prices import PriceUnknown, model_status
 from teams.access import TenantQuerySet
 
@@ -57,9 +58,11 @@ class Team(models.Model):
         for field in ("model", "repair_model", "degraded_model"):
             if model := getattr(self, field):
                 try:
-                    model_status(model, timezone.now())
+                    status = model_status(model, timezone.now())
                 except PriceUnknown as error:
                     raise ValidationError({field: "This model has no price; see Prices."}) from error
+                if status.status == Price.Status.RETIRED:
+                    raise ValidationError({field: "This model is retired: Claude no longer answers with it."})
 
 
 class Membership(models.Model):

@@ -1,11 +1,15 @@
 """The team's form: who answers, who mends, who answers when money runs short."""
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from observability.models import AuditEntry
+from observability.models import AuditEntry, Price
+from observability.services.prices import prices_forget
 from teams.models import Team
+from tests.factories import TeamFactory
 from tests.people import People
 
 pytestmark = pytest.mark.django_db
@@ -55,3 +59,14 @@ def test_a_lead_sees_the_models_and_changes_none(people: People) -> None:
     assert "claude-opus-5-5" in shown
     assert 'name="repair_model"' not in shown
     assert alice.post(page(), form(model="claude-opus-5-5")).status_code == 403
+
+
+@pytest.mark.parametrize("field", ["model", "repair_model", "degraded_model"])
+def test_a_retired_model_cannot_be_chosen(field: str) -> None:
+    Price.objects.filter(model="claude-haiku-5-5").update(retires_on=timezone.now().date())
+    prices_forget()
+    try:
+        with pytest.raises(ValidationError, match="retired"):
+            TeamFactory.build(slug="x", **{field: "claude-haiku-5-5"}).clean()
+    finally:
+        prices_forget()
