@@ -12,6 +12,8 @@ from django.test import Client
 
 from tests.permissions.estate import World
 
+pytestmark = pytest.mark.slow  # whole walks through the admin
+
 ADDRESS = re.compile(r'\s(?:href|action|hx-get|hx-post)="([^"#]+)')
 LEAVING = ("/admin/logout/",)
 

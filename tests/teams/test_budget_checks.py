@@ -225,6 +225,7 @@ def test_a_cost_below_zero_gives_nobody_more_to_spend(langfuse: LangfuseStandIn)
     assert window_figures(team, "day", NOON) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_thousand_and_more_users_are_read_by_name(langfuse: LangfuseStandIn) -> None:
     teams = Team.objects.bulk_create([Team(slug=f"team-{number}", name=f"Team {number}") for number in range(1000)])
     Budget.objects.bulk_create([Budget(team=team, limit_usd=Decimal(5)) for team in teams])

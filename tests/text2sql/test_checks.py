@@ -120,6 +120,7 @@ def test_the_model_is_looked_at_where_the_database_is_checked(tmp_path: Path) ->
     assert re.search(r"text2sql\.W03[12]", run.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_empty_database_can_be_checked_and_migrated(tmp_path: Path) -> None:
     name = f"{connection.settings_dict['NAME']}_empty"

@@ -70,6 +70,7 @@ def rows_of(connection: psycopg.Connection[Any], sql: str) -> list[str]:
     return sorted(map(repr, connection.execute(sql.encode()).fetchall()))
 
 
+@pytest.mark.slow
 def test_every_gold_statement_of_defog_keeps_its_rows() -> None:
     if not DEFOG.exists():
         pytest.skip("the databases of ../shared/data/defog are not on this machine")

@@ -169,6 +169,7 @@ def test_the_order_of_the_catalog_changes_nothing() -> None:
     assert Index.build(schema).rank(question, 50) == Index.build(turned).rank(question, 50)
 
 
+@pytest.mark.slow
 def test_five_thousand_tables_are_indexed_and_ranked_within_bounded_memory() -> None:
     schema = catalog_make(5000)
     tracemalloc.start()
