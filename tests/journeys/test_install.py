@@ -140,7 +140,7 @@ def test_a_spent_budget_refuses_and_the_check_raises_an_alert(block: str, instal
     budgets = admin.get("/admin/teams/budget/?team__slug__exact=sales").text
     budget_id = re.search(r"/admin/teams/budget/(\d+)/change/", budgets)
     assert budget_id is not None
-    values = {"team": "sales", "period": "day", "limit_usd": "0.01"}
+    values = {"limit_usd": "0.01", "at_limit": "block", "degrade_from": "90", "thresholds": "50,80,100"}
     changed = post_form(admin, f"/admin/teams/budget/{budget_id[1]}/change/", values)
     assert "was changed successfully" in changed.text
     api = installation.client(printed_keys(block)["sales"])
