@@ -16,6 +16,8 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings repeat whol
 LONGEST_STATEMENT = 200_000
 MOST_TOKENS = 5_000
 MOST_LIST_TOKENS = 25_000
+MOST_PIECES = 2 * MOST_LIST_TOKENS
+PIECE = re.compile(r"\w+|[^\w\s]")
 DEEPEST_NESTING = 40
 FORBIDDEN_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
 EXECUTABLE_COMMENT = re.compile(r"/\*\s*(!|M!|\+)", re.IGNORECASE)
@@ -36,7 +38,8 @@ STEPS = {**dict.fromkeys(OPENING, 1), **dict.fromkeys(CLOSING, -1)}
 
 def parse_statement(sql: str, policy: Policy) -> exp.Expr:
     """The tree of the one statement in `sql`; raises GuardRefusal."""
-    if len(sql) > LONGEST_STATEMENT:
+    # Counting pieces costs a twentieth of making tokens of them, and monsters are made of little else.
+    if len(sql) > LONGEST_STATEMENT or len(PIECE.findall(sql)) > MOST_PIECES:
         raise too_complex()
     if FORBIDDEN_CHARACTERS.search(sql):
         raise GuardRefusal("forbidden_character", "The statement holds control characters or a byte order mark.")

@@ -4,10 +4,17 @@ import re
 
 from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
+from sqlglot.tokenizer_core import Token, TokenType
 
 from text2sql.pipeline.guard.functions import classes
 from text2sql.pipeline.guard.policy import CATALOG_SCHEMAS, KEYWORDS, Policy, names
 from text2sql.pipeline.guard.refusal import GuardRefusal
+
+
+def check_text(sql: str, tokens: list[Token]) -> None:
+    # BigQuery reads escapes in names as in strings; the tokenizer knows only some of them.
+    if any(token.token_type == TokenType.IDENTIFIER and "\\" in sql[token.start : token.end] for token in tokens):
+        raise GuardRefusal("not_allowed", "A name cannot hold backslashes or backticks.")
 
 
 def check_node(node: exp.Expr) -> None:
@@ -91,4 +98,5 @@ BIGQUERY = Policy(
     unnest_alias_is_column=True,
     longest_name=1024,
     check_node=check_node,
+    check_text=check_text,
 )
