@@ -19,6 +19,7 @@ from uuid import uuid4
 if TYPE_CHECKING:
     from text2sql.models import Generation
     from text2sql.services.attempts import Call
+from text2sql.services.bills import CallBill
 
 LIMIT_MS = 0.5
 SQL = (
@@ -127,7 +128,7 @@ def _settled() -> "Callable[[], tuple[Generation, Call]]":
             status="ok", sql=SQL, explanation="", text=attempt.output, usage=usage, model=made.model,
             request_id="req_1", stop_reason="end_turn", first_token_at=started, choices=(), geo="",
         )  # fmt: skip
-        call = Call(attempt, reply, usage, Decimal("0.00414"), estimated=False)
+        call = Call(attempt, reply, CallBill(usage, Decimal("0.00414"), estimated=False))
         return made, call
 
     return settled

@@ -1,17 +1,24 @@
 """`manage.py draft_descriptions`: Claude drafts what is missing, at a team's expense."""
 
 import json
+from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
+from django.utils import timezone
 
-from teams.models import Charge
+from teams.models import BudgetWindow, Charge, Reservation
+from teams.services.budgets import Spender, budget_reserve
 from tests.factories import BudgetFactory, TeamFactory
 from tests.text2sql.services.conftest import asker
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Database, DraftRun, SchemaNote
+from text2sql.services.sweeping import questions_sweep
 
 __all__ = ["asker"]
 
@@ -58,3 +65,28 @@ def test_what_is_not_there_is_said_with_what_is() -> None:
     assert told("shop", "--team", "marketing") == "The database shop is not open to the team marketing."
     Database.objects.update(catalog=None)
     assert "have not been read yet" in told("shop", "--team", "sales")
+
+
+def test_a_call_at_a_price_that_is_not_known_is_booked_at_its_bound(claude: ClaudeStandIn) -> None:
+    play(claude, customers="Who buys.")
+    claude.workspace_geo = "eu"
+    run("shop", "--team", "sales")
+    charge = Charge.objects.get()
+    assert (charge.estimated, charge.cost_usd >= claude.billed[0].cost > 0) == (True, True)
+    assert not Reservation.objects.exists()
+
+
+def test_what_a_killed_worker_held_for_drafts_is_booked_and_held_no_longer() -> None:
+    budget = BudgetFactory(team=TeamFactory(slug="sales"))
+    drafts = DraftRun.objects.create(database=Database.objects.get(), team=budget.team, actor="user:anna")
+    now, held = timezone.now(), Decimal("0.05")
+    with transaction.atomic():
+        budget_reserve(
+            attempt_id=uuid4(), generation_id=drafts.pk, spender=Spender("sales"), least=held, most=held, now=now,
+            expires_at=now - timedelta(seconds=1),
+        )  # fmt: skip
+    assert questions_sweep() == 1
+    charge, window = Charge.objects.get(), BudgetWindow.objects.get(budget=budget)
+    assert (charge.cost_usd, charge.estimated, charge.database) == (held, True, "shop")
+    assert (window.spent_usd, window.reserved_usd) == (held, 0)
+    assert questions_sweep() == 0

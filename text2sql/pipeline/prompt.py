@@ -124,7 +124,7 @@ class Prompt:
         """Whether Claude is asked to keep the prefix in its cache."""
         return any("cache_control" in block for block in self.system)
 
-    @property
+    @cached_property
     def prefix_digest(self) -> str:
         """64 hex digits that name the prefix."""
         return hashlib.sha256(self.prefix).hexdigest()

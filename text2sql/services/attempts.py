@@ -1,11 +1,10 @@
 """One Claude call of a question: the money is held, the call is made, the true cost is settled."""
 
 import hashlib
-import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -13,19 +12,18 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from observability.services.prices import PriceUnknown, TokenUsage, cost_of_usage, cost_upper_bound
+from observability.services.prices import TokenUsage, cost_upper_bound
 from teams.services.budgets import Spender, budget_reserve, charge_settle
 from teams.services.model_limits import output_limits
 from text2sql.models import Attempt, Generation
-from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, Usage, claude_call
+from text2sql.pipeline.claude import ClaudeFailure, Reply, Usage, claude_call
 from text2sql.pipeline.prompt import Prompt
+from text2sql.services.bills import CallBill, call_bill
 from text2sql.services.clients import claude_client
 from text2sql.services.connections import connection_release
 from text2sql.services.prefixes import prefix_tokens_bound
 from text2sql.services.targets import Rung
 from text2sql.services.warmth import prefix_await, prefix_warmed
-
-logger = logging.getLogger(__name__)
 
 HIDDEN_TOKENS = 2048
 """Input tokens that Claude bills beyond what we send (structured outputs bring a system prompt), at most."""
@@ -37,9 +35,7 @@ class Call:
 
     attempt: Attempt
     outcome: Reply | ClaudeFailure
-    usage: Usage
-    cost: Decimal
-    estimated: bool
+    bill: CallBill
 
 
 def prompt_tokens_bound(prompt: Prompt, *, model: str) -> int:
@@ -128,7 +124,8 @@ def attempt_call(
     except ClaudeFailure as failure:
         outcome = failure
     attempt.finished_at = timezone.now()
-    return _priced(attempt, outcome)
+    bill = call_bill(outcome, model=attempt.model, max_tokens=attempt.max_tokens, at=attempt.started_at)
+    return Call(attempt, outcome, bill)
 
 
 def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
@@ -151,7 +148,7 @@ def attempt_close(call: Call, *, generation: Generation, database: str) -> None:
     )  # fmt: skip
     charge_book(
         attempt_id=attempt.id, generation=generation, database=database, model=attempt.model,
-        usage=call.usage, cost=call.cost, estimated=call.estimated,
+        usage=call.bill.usage, cost=call.bill.cost, estimated=call.bill.estimated,
     )  # fmt: skip
 
 
@@ -189,20 +186,3 @@ def attempt_was_cut(call: Call) -> bool:
     """Whether the answer is incomplete because money was short, not because it is that long."""
     outcome = call.outcome
     return isinstance(outcome, ClaudeFailure) and outcome.stop_reason == "max_tokens" and call.attempt.is_shrunk
-
-
-def _priced(attempt: Attempt, outcome: Reply | ClaudeFailure) -> Call:
-    """What the call cost; what will never be known of it (its output, its price) is booked at its upper bound."""
-    usage, estimated = outcome.usage, False
-    if isinstance(outcome, ClaudeFailure) and outcome.bill is Bill.OUTPUT_UNKNOWN:
-        usage, estimated = replace(usage, output=attempt.max_tokens), True
-    # The price at the start of the call: a price change in its midst must not raise it above what was reserved.
-    tokens, at = TokenUsage(**asdict(usage)), attempt.started_at
-    try:
-        cost = cost_of_usage(model=attempt.model, usage=tokens, at=at, geo=outcome.geo)
-    except PriceUnknown:
-        # Claude computed in a place that our prices do not name; it is paid for all the same.
-        logger.warning("There is no price for %s in %r: booked at its upper bound", attempt.model, outcome.geo)
-        cost = cost_upper_bound(model=attempt.model, prompt_tokens=tokens.prompt, max_tokens=tokens.output, at=at)
-        estimated = True
-    return Call(attempt, outcome, usage, cost, estimated)

@@ -5,23 +5,23 @@ import logging
 import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Literal
 from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
 
-from observability.services.prices import PriceUnknown, TokenUsage, cost_of_usage, cost_upper_bound
+from observability.services.prices import PriceUnknown, TokenUsage, cost_upper_bound
 from observability.services.traces import ObservationRecord, TraceRecord, trace_record, usage_details
 from teams.access import Principal
 from teams.services.budgets import BudgetExceeded, Spender, budget_reserve, charge_settle
 from text2sql.models import DraftRun
-from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, claude_write
+from text2sql.pipeline.claude import ClaudeFailure, Reply, claude_write
 from text2sql.pipeline.drafts import MAX_TOKENS, draft_prompts, drafts_parse
 from text2sql.pipeline.prompt import Prompt
 from text2sql.problems import Problem
 from text2sql.services.attempts import HIDDEN_TOKENS
+from text2sql.services.bills import CallBill, call_bill
 from text2sql.services.clients import claude_client
 from text2sql.services.connections import connection_release
 from text2sql.services.notes import drafts_store
@@ -80,23 +80,20 @@ def _write(run: DraftRun, prompt: Prompt, *, model: str, effort: str) -> str:
         )  # fmt: skip
     except ClaudeFailure as failure:
         outcome = failure
-    usage = TokenUsage(**asdict(outcome.usage))
-    is_unknown = isinstance(outcome, ClaudeFailure) and outcome.bill is Bill.OUTPUT_UNKNOWN
-    cost = None if is_unknown else cost_of_usage(model=model, usage=usage, at=started_at, geo=outcome.geo)
+    bill = call_bill(outcome, model=model, max_tokens=MAX_TOKENS, at=started_at)
     with transaction.atomic(durable=True):
         charge_settle(
-            attempt_id=attempt_id, spender=spender, model=model, database=run.database.name, usage=usage, cost=cost,
-            estimated=is_unknown, now=timezone.now(),
+            attempt_id=attempt_id, spender=spender, model=model, database=run.database.name,
+            usage=TokenUsage(**asdict(bill.usage)), cost=bill.cost, estimated=bill.estimated, now=timezone.now(),
         )  # fmt: skip
-        _trace(run, attempt_id, outcome, model=model, usage=usage, cost=cost or bound, started_at=started_at)
+        _trace(run, attempt_id, outcome, bill, model=model, started_at=started_at)
     if isinstance(outcome, ClaudeFailure):
         raise outcome
     return outcome.text
 
 
 def _trace(
-    run: DraftRun, attempt_id: UUID, outcome: Reply | ClaudeFailure, *,
-    model: str, usage: TokenUsage, cost: Decimal, started_at: datetime,
+    run: DraftRun, attempt_id: UUID, outcome: Reply | ClaudeFailure, bill: CallBill, *, model: str, started_at: datetime
 ) -> None:  # fmt: skip
     ended_at = timezone.now()
     failed = isinstance(outcome, ClaudeFailure)
@@ -104,7 +101,8 @@ def _trace(
     root = ObservationRecord(key="root", name="text2sql_drafts", level=level, started_at=started_at, ended_at=ended_at)
     call = ObservationRecord(
         key="call", name="draft_descriptions", parent="root", type="generation", model=model,
-        usage=usage_details(usage), cost={"total": cost}, level=level, started_at=started_at, ended_at=ended_at,
+        usage=usage_details(TokenUsage(**asdict(bill.usage))), cost={"total": bill.cost}, level=level,
+        started_at=started_at, ended_at=ended_at,
         status_message=outcome.problem if isinstance(outcome, ClaudeFailure) else "",
         output=outcome.text if run.database.share_text else None,
     )  # fmt: skip

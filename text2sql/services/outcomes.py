@@ -128,7 +128,7 @@ def _billed(generation: Generation, last: Call | None) -> list[_Billed]:
     if generation.cached and generation.run_count < 2:
         return []
     if last is not None and last.attempt.number == 1:
-        return [_Billed(last.attempt, TokenUsage(**asdict(last.usage)), last.cost, last.estimated)]
+        return [_Billed(last.attempt, TokenUsage(**asdict(last.bill.usage)), last.bill.cost, last.bill.estimated)]
     charges = {charge.attempt_id: charge for charge in Charge.objects.filter(generation_id=generation.pk)}
     attempts = generation.attempts.order_by("number")
     return [

@@ -6,8 +6,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from observability.services.prices import TokenUsage
 from teams.models import Reservation
-from text2sql.models import Attempt, Generation
+from teams.services.budgets import Spender, charge_settle
+from text2sql.models import Attempt, DraftRun, Generation
 from text2sql.pipeline.claude import Usage
 from text2sql.problems import Problem
 from text2sql.question_log import generation_log
@@ -81,18 +83,31 @@ def _abandon_attempts(generation: Generation, problem: Problem) -> None:
 
 
 def _sweep_leases(limit: int) -> int:
-    """Money whose question has ended without settling it. No known way leads here; it must not stay held for ever."""
+    """Money that nobody will settle any more: of questions that have ended, and of drafts whose worker was killed."""
     expired = Reservation.objects.filter(expires_at__lt=timezone.now()).order_by("expires_at")
     leases = list(expired[:limit])
-    ended = Generation.objects.filter(pk__in=[lease.generation_id for lease in leases]).exclude(status="running")
-    generations = ended.select_related("database").in_bulk()
+    generations = Generation.objects.select_related("database").in_bulk([lease.generation_id for lease in leases])
     swept = 0
     for lease in leases:
-        if generation := generations.get(lease.generation_id):
-            # Each for itself: windows are locked in one order only within one question's budgets.
-            with transaction.atomic(durable=True):
+        generation = generations.get(lease.generation_id)
+        if generation is not None and generation.status == Generation.Status.RUNNING:
+            continue  # ended above, when its time has come
+        # Each for itself: windows are locked in one order only within one question's budgets.
+        with transaction.atomic(durable=True):
+            if generation is not None:
                 swept += _book_bound(generation, lease.attempt_id, generation.model)
+            else:
+                swept += _book_draft(lease)
     return swept
+
+
+def _book_draft(lease: Reservation) -> bool:
+    run = DraftRun.objects.select_related("database").filter(pk=lease.generation_id).first()
+    booked = charge_settle(
+        attempt_id=lease.attempt_id, spender=Spender(lease.team_id, lease.api_key_id), model="",
+        database=run.database.name if run else "", usage=TokenUsage(), cost=None, estimated=True, now=timezone.now(),
+    )  # fmt: skip
+    return booked is not None
 
 
 def _book_bound(generation: Generation, attempt_id: UUID, model: str) -> bool:

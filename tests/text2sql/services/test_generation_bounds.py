@@ -12,11 +12,11 @@ from django.utils import timezone
 from observability.services.prices import cost_upper_bound
 from tests.text2sql.pipeline.schemas import CUSTOMERS, ORDERS, make_schema
 from text2sql.demo.claude import ClaudeStandIn
-from text2sql.models import Attempt, Generation
 from text2sql.pipeline.claude import Bill, ClaudeFailure, Reply, claude_call, client_open
 from text2sql.pipeline.context import schema_text
 from text2sql.pipeline.prompt import Asked, Prompt, prompt_build
-from text2sql.services.attempts import HIDDEN_TOKENS, _priced
+from text2sql.services.attempts import HIDDEN_TOKENS
+from text2sql.services.bills import call_bill
 
 LETTERS = 'abc xyz éß東京🙂"\\<>&\n0123'
 ODD = ["refusal", "max_tokens", "cut_stream", "mid_stream_error", "early_end", "empty_content"]
@@ -51,7 +51,6 @@ def test_the_reservation_covers_every_bill_and_our_charge_covers_it_too(model: s
             bound = cost_upper_bound(
                 model=model, prompt_tokens=prompt.byte_count + HIDDEN_TOKENS, max_tokens=limit, at=now
             )
-            attempt = Attempt(generation=Generation(), model=model, max_tokens=limit, started_at=now)
             outcome: Reply | ClaudeFailure
             try:
                 outcome = claude_call(
@@ -60,13 +59,13 @@ def test_the_reservation_covers_every_bill_and_our_charge_covers_it_too(model: s
                 )  # fmt: skip
             except ClaudeFailure as failure:
                 outcome = failure
-            call, billed = _priced(attempt, outcome), stand_in.billed[-1].cost
+            bill, billed = call_bill(outcome, model=model, max_tokens=limit, at=now), stand_in.billed[-1].cost
             assert Decimal(0) <= billed <= bound
-            assert call.cost <= bound
+            assert bill.cost <= bound
             if isinstance(outcome, ClaudeFailure) and outcome.bill is Bill.OUTPUT_UNKNOWN:
-                assert call.estimated
-                assert call.cost >= billed
+                assert bill.estimated
+                assert bill.cost >= billed
             else:
-                assert call.cost == billed
+                assert bill.cost == billed
     assert len(stand_in.billed) == 70
     assert {bill.usage.geo for bill in stand_in.billed} == {"global", "us"}
