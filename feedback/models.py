@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from teams.access import TenantQuerySet
-from text2sql.models import Generation
+from text2sql.models import Example, Generation
 
 
 class Feedback(models.Model):
@@ -17,6 +17,7 @@ class Feedback(models.Model):
     class State(models.TextChoices):
         NEW = "new", "new"
         APPROVED = "approved", "approved"
+        CORRECTED = "corrected", "corrected"
         REJECTED = "rejected", "rejected"
 
     team_path = "generation__team"
@@ -28,12 +29,15 @@ class Feedback(models.Model):
     rating = models.CharField(max_length=4, choices=Rating.choices)
     comment = models.TextField(blank=True)
     corrected_sql = models.TextField("corrected SQL", blank=True)
+    # What keeps the corrected SQL from running (text2sql/pipeline/finding.py), as it was given.
+    finding = models.JSONField(null=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.NEW)
     review_note = models.TextField(blank=True)
     reviewed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     reviewed_at = models.DateTimeField(null=True, blank=True)
+    example = models.ForeignKey(Example, null=True, blank=True, on_delete=models.SET_NULL, related_name="feedback")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
 
@@ -44,7 +48,10 @@ class Feedback(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["generation", "author"], name="one_feedback_per_generation_and_author")
         ]
-        indexes = [models.Index(fields=["state", "-updated_at"])]
+        indexes = [
+            models.Index(fields=["state", "-updated_at"]),
+            models.Index(fields=["-updated_at", "-id"], name="feedback_newest"),
+        ]
         ordering = ["-updated_at"]
 
     def __str__(self) -> str:

@@ -64,13 +64,19 @@ class CacheHit:
     answer: CachedAnswer
     cost_usd: Decimal = Decimal(0)
     """What the store charges for this one read."""
+    status: str = "succeeded"
+    """Others are never in the cache: Claude has just asked back, or declined, to whoever asked the same."""
+    choices: tuple[str, ...] = ()
 
 
 class AnswerCache(Protocol):
     """Keys come from `cache_key`. No method raises because the cache is slow or down."""
 
-    def get(self, key: str) -> CacheHit | None:
-        """The answer and the price of reading it, or None where there is none, it has expired or the cache is down."""
+    def get(self, key: str, *, is_latest: bool = False) -> CacheHit | None:
+        """The answer and the price of reading it, or None where there is none, it has expired or the cache is down.
+
+        `is_latest`: an answer put before is found for certain; else it may take a moment.
+        """
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:
         """Keeps the answer until `expires_at` (aware, exact to the second), in place of an earlier one."""
@@ -85,7 +91,7 @@ class SwitchedOffCache:
 
     store: AnswerCache
 
-    def get(self, key: str) -> CacheHit | None:
+    def get(self, key: str, *, is_latest: bool = False) -> CacheHit | None:
         return None
 
     def put(self, key: str, answer: CachedAnswer, *, database_id: str, expires_at: datetime) -> None:

@@ -52,11 +52,12 @@ class DynamoAnswerCache:
         self._client_lock = threading.Lock()
         self._client: Any = None
 
-    def get(self, key: str) -> CacheHit | None:
-        # Eventually consistent, at half the price: a deleted answer may be served for a moment longer.
+    def get(self, key: str, *, is_latest: bool = False) -> CacheHit | None:
+        # Eventually consistent unless asked, at half the price: a deleted answer may be served for a moment longer.
         reply = self._ask(
             "get_item",
             Key={KEY: {"S": key}},
+            ConsistentRead=is_latest,
             ProjectionExpression="#value, #ttl",
             ExpressionAttributeNames={"#value": VALUE, "#ttl": TTL},
             ReturnConsumedCapacity="TOTAL",

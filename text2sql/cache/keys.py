@@ -6,13 +6,13 @@ import unicodedata
 from collections.abc import Sequence
 
 # Marks that end a sentence, after NFKC; quotes, brackets and `%` carry meaning ("above 50%") and stay.
-_FINAL_MARKS = ".?!…。؟।;:,"
+FINAL_MARKS = ".?!…。؟।;:,"
 
 
 def question_normalize(text: str) -> str:
     """The question without its case, Unicode form, white space and final punctuation."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split()).rstrip(_FINAL_MARKS + " ")
+    return " ".join(folded.split()).rstrip(FINAL_MARKS + " ")
 
 
 def cache_key(
@@ -26,10 +26,18 @@ def cache_key(
     model: str,
     conversation: Sequence[str] = (),
     glossary: str = "",
+    examples: Sequence[tuple[str, str]] = (),
+    answers_number: int = 0,
+    clock: str = "UTC",
 ) -> str:
-    """64 hex digits over everything that shapes an answer; the question is normalised here."""
+    """64 hex digits over everything that shapes an answer; the question is normalised here.
+
+    `examples` are the pairs of question and SQL that it is shown, so that one more changes just the keys of those
+    questions that it is shown to. `clock` is the time zone that says what "today" is. `answers_number` moves on where
+    the answers about a database shall be forgotten.
+    """
     # A JSON list quotes its parts, so that no two different lists have the same text.
-    parts = [
+    parts: list[object] = [
         question_normalize(question),
         database_id,
         schema_version,
@@ -40,4 +48,7 @@ def cache_key(
     ]
     if conversation or glossary:
         parts += [*map(question_normalize, conversation), hashlib.sha256(glossary.encode()).hexdigest()]
+    if examples or answers_number or clock != "UTC":
+        shown = [list(pair) for pair in examples]
+        parts.append({"examples": shown, "answers_number": answers_number, "clock": clock})
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

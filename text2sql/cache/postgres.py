@@ -13,7 +13,7 @@ PURGE_BATCH = 1000
 
 
 class PostgresAnswerCache:
-    def get(self, key: str) -> CacheHit | None:
+    def get(self, key: str, *, is_latest: bool = False) -> CacheHit | None:
         # Every question passes here, so it is one plain statement on the primary key.
         with connection.cursor() as cursor:
             cursor.execute(

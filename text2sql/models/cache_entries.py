@@ -39,10 +39,12 @@ class CacheEntry(models.Model):
 
 
 class CacheRemoval(models.Model):
-    """An answer that must leave the cache. The row stays until the store has confirmed it, however long it is down."""
+    """An answer that must leave the cache: tried until the store has confirmed it, however long it is down."""
 
     cache_key = models.CharField(max_length=64, primary_key=True)
     requested_at = models.DateTimeField()
+    # Kept for a while after it: an answer that was known before may still be on its way into the cache.
+    done_at = models.DateTimeField(null=True)
 
     class Meta:
         app_label = "text2sql"

@@ -107,6 +107,8 @@ class Database(models.Model):
     )
     # Changes with every note and sample, so that answers given before are not given again.
     notes_version = models.CharField(max_length=16, blank=True, editable=False)
+    # Moved on where all answers that were cached shall be forgotten.
+    answers_number = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     teams = models.ManyToManyField(Team, through="DatabaseAccess", related_name="databases")
     catalog = models.ForeignKey(Catalog, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     starter_questions = ArrayField(models.CharField(max_length=300), default=list, blank=True, editable=False)
@@ -148,6 +150,8 @@ class DatabaseAccess(models.Model):
         help_text="The rows of a table that the team may see: a condition on its columns, by the table's name.",
     )
     glossary_number = models.PositiveIntegerField(default=0, editable=False)
+    # Moves with every change of the team's examples.
+    examples_number = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects = TenantQuerySet["DatabaseAccess"].as_manager()
 

@@ -1,15 +1,48 @@
+import re
 import uuid
 from decimal import Decimal
+from typing import Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q, Value
 
 from teams.access import TenantQuerySet
 from teams.models import ApiKey, Team
 from teams.models.budgets import UsdField
 from text2sql.models.databases import Database
+
+# PostgreSQL takes "orders.amount" for the name of a host, which is one word.
+_JOINTS = "./:@-"
+
+
+def _in_words(field: str) -> Func:
+    return Func(
+        F(field), Value(_JOINTS), Value(" " * len(_JOINTS)), function="translate", output_field=models.TextField()
+    )
+
+
+def words_in(path: str = "") -> SearchVector:
+    """The words of a question and its SQL, by the path to the generation: what the index holds."""
+    return SearchVector(_in_words(f"{path}question"), _in_words(f"{path}sql"), config="simple")
+
+
+def words_query(text: str) -> SearchQuery | None:
+    """All the words of a text, of which the last may be the beginning of one; None where it has no word."""
+    quoted = [f"'{word}'" for word in re.findall(r"[^\W_]+", text)]
+    return SearchQuery(f"{' & '.join(quoted)}:*", search_type="raw", config="simple") if quoted else None
+
+
+class GenerationQuerySet(TenantQuerySet["Generation"]):
+    def with_words(self, text: str) -> Self:
+        """Those whose question and SQL have the words of a text; of an empty one, all."""
+        if not text.strip():
+            return self
+        query = words_query(text)
+        return self.alias(words=words_in()).filter(words=query) if query else self.none()
 
 
 class Generation(models.Model):
@@ -61,6 +94,9 @@ class Generation(models.Model):
         max_length=10, choices=Rung.choices, default=Rung.FIRST, help_text="Which of the team's models answered."
     )
     cache_key = models.CharField(max_length=64, blank=True)
+    # Of a cached answer: the generation that paid for it (perhaps another team's, perhaps gone), and what it paid.
+    origin_id = models.UUIDField(null=True)
+    saved_usd = UsdField("saved", default=Decimal(0), db_default=0)
 
     attempt_count = models.PositiveSmallIntegerField("attempts", default=0)
     input_tokens = models.PositiveIntegerField(default=0)
@@ -85,12 +121,31 @@ class Generation(models.Model):
     finished_at = models.DateTimeField(null=True)
     latency_ms = models.PositiveIntegerField(null=True)
 
-    objects = TenantQuerySet["Generation"].as_manager()
+    objects = GenerationQuerySet.as_manager()
 
     class Meta:
         indexes = [
             models.Index(fields=["team", "-created_at", "-id"]),
-            models.Index(fields=["session_id"], condition=~Q(session_id=""), name="generation_session"),
+            # For the lists of the admin: of all teams, of one, and of what is rare among many rows.
+            models.Index(fields=["-created_at", "-id"], name="generation_newest"),
+            models.Index(fields=["-cost_usd", "-id"], name="generation_dearest"),
+            models.Index(fields=["team", "-cost_usd", "-id"], name="generation_team_dearest"),
+            models.Index(fields=["-latency_ms", "-id"], name="generation_slowest"),
+            models.Index(fields=["team", "-latency_ms", "-id"], name="generation_team_slowest"),
+            models.Index(
+                fields=["status", "-created_at", "-id"], condition=~Q(status="succeeded"), name="generation_unanswered"
+            ),
+            models.Index(fields=["rung", "-created_at", "-id"], condition=~Q(rung="first"), name="generation_rung"),
+            models.Index(fields=["model", "-created_at", "-id"], name="generation_model"),
+            models.Index(
+                fields=["end_user", "-created_at", "-id"], condition=~Q(end_user=""), name="generation_end_user"
+            ),
+            models.Index(
+                fields=["session_id", "team", "-created_at", "-id"],
+                condition=~Q(session_id=""),
+                name="generation_session",
+            ),
+            GinIndex(words_in(), name="generation_words"),
             models.Index(fields=["lost_at"], condition=Q(status="running"), name="generation_running"),
             models.Index(fields=["created_at"], condition=Q(status="queued"), name="generation_queued"),
         ]
@@ -165,7 +220,7 @@ class Attempt(models.Model):
 
 
 class Execution(models.Model):
-    """One run of a generation's SQL. The rows themselves are never kept."""
+    """One run of a generation's SQL, or of what a person made of it. The rows themselves are never kept."""
 
     class Status(models.TextChoices):
         SUCCEEDED = "succeeded", "succeeded"
@@ -176,6 +231,9 @@ class Execution(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="executions")
     actor = models.CharField(max_length=200)
+    sql = models.TextField(
+        "SQL", blank=True, default="", db_default="", help_text="As a person had edited it; empty: as it was answered."
+    )
     status = models.CharField(max_length=10, choices=Status.choices)
     row_count = models.PositiveIntegerField(null=True)
     truncated = models.BooleanField(default=False)

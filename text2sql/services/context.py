@@ -7,7 +7,9 @@ from django.utils import timezone
 
 from text2sql.pipeline.context import schema_text, token_estimate
 from text2sql.pipeline.prompt import Asked, Example, Prompt, Turn, prompt_build
+from text2sql.pipeline.retrieval import Example as Learnt
 from text2sql.pipeline.schema import Schema, Table
+from text2sql.services.examples import Shown, memory_of
 from text2sql.services.retrieval import index_for
 from text2sql.services.rules import Rules
 from text2sql.services.targets import Target
@@ -26,39 +28,57 @@ class Context:
 
 
 def context_build(
-    target: Target, *, question: str, rules: Rules, turns: tuple[Turn, ...] = (), examples: tuple[Example, ...] = ()
+    target: Target,
+    *,
+    question: str,
+    rules: Rules,
+    turns: tuple[Turn, ...] = (),
+    examples: tuple[Shown, ...] = (),
+    but_itself: bool = False,
 ) -> Context:
-    """The prompt for a question, and how its schema was chosen."""
+    """The prompt for a question, and how its schema was chosen.
+
+    `but_itself`: approved questions of the same words do not help to choose tables, for a question that is judged.
+    """
     view, whole = target.view(), target.view_text()
     tokens, budget = token_estimate(whole), target.context_tokens
-    zone, today = target.clock, timezone.now().astimezone(ZoneInfo(target.clock)).date()
-    asked = Asked(question, today, zone, examples=examples, turns=turns)
-    if tokens <= budget:
-        prompt = _prompt(target, asked, rules, whole)
-        reason = f"all {len(view.tables)} tables: {tokens:,} of {budget:,} tokens"
-        return Context(prompt, "whole_schema", reason, tuple(table.qualified_name for table in view.tables))
-    chosen = _choose(target, view, question=question, turns=turns)
-    shown = Schema(view.dialect, (), view.default_schema)
-    header = schema_text(shown, name=target.name, description=target.description)
-    text = schema_text(chosen, name=target.name, description="")
-    asked = Asked(question, today, zone, tables_text=text, examples=examples, turns=turns)
-    reason = f"{len(chosen.tables)} of {len(view.tables)} tables: the whole has {tokens:,} of {budget:,} tokens"
-    names = tuple(table.qualified_name for table in chosen.tables)
-    return Context(_prompt(target, asked, rules, header), "retrieval", reason, names)
+    text, tables_text = whole, ""
+    strategy, tables = "whole_schema", view.tables
+    reason = f"all {len(tables)} tables: {tokens:,} of {budget:,} tokens"
+    if tokens > budget:
+        told = " ".join([question, *(turn.question for turn in turns)])
+        chosen = _choose(target, view, told=told, but_itself=but_itself)
+        text = schema_text(
+            Schema(view.dialect, (), view.default_schema), name=target.name, description=target.description
+        )
+        tables_text = schema_text(chosen, name=target.name, description="")
+        strategy, tables = "retrieval", chosen.tables
+        reason = f"{len(tables)} of {len(view.tables)} tables: the whole has {tokens:,} of {budget:,} tokens"
+    if examples:
+        reason += f"; {len(examples)} examples"
+    asked = Asked(
+        question,
+        timezone.now().astimezone(ZoneInfo(target.clock)).date(),
+        target.clock,
+        tables_text=tables_text,
+        examples=tuple(Example(example.question, example.sql) for example in examples),
+        turns=turns,
+    )
+    prompt = prompt_build(asked, schema_text=text, dialect=target.dialect, rules=rules.text, glossary=target.glossary())
+    return Context(prompt, strategy, reason, tuple(table.qualified_name for table in tables))
 
 
-def _prompt(target: Target, asked: Asked, rules: Rules, text: str) -> Prompt:
-    return prompt_build(asked, schema_text=text, dialect=target.dialect, rules=rules.text, glossary=target.glossary())
-
-
-def _choose(target: Target, view: Schema, *, question: str, turns: tuple[Turn, ...]) -> Schema:
+def _choose(target: Target, view: Schema, *, told: str, but_itself: bool) -> Schema:
     """The likeliest tables, best first, as many as the budget holds; one at least."""
-    told = " ".join([question, *(turn.question for turn in turns)])
-    index = index_for(view, database_id=target.database_id, key=f"{target.schema_version}:{target.view_version}")
+    seen, learnt = f"{target.schema_version}:{target.view_version}", memory_of(target).shown
+    if learnt:
+        seen += f":{target.access_id}:{target.examples_number}:{','.join(sorted(target.allowed_functions))}"
+    examples = [Learnt(example.question, example.tables) for example in learnt]
+    index = index_for(view, database_id=target.database_id, key=seen, examples=examples)
     by_name = {table.qualified_name: table for table in view.tables}
     chosen: list[Table] = []
     used = 0
-    for name in index.rank(told, MOST_TABLES):
+    for name in index.rank(told, MOST_TABLES, but_itself=but_itself):
         table = by_name[name]
         one = token_estimate(schema_text(Schema(view.dialect, (table,), None), name="", description=""))
         if chosen and used + one > target.context_tokens:

@@ -14,6 +14,7 @@ from text2sql.pipeline.prompt import Prompt
 from text2sql.services.attempts import prompt_tokens_bound
 from text2sql.services.clients import claude_name
 from text2sql.services.context import context_build
+from text2sql.services.examples import memory_of
 from text2sql.services.generation import Trial
 from text2sql.services.targets import Target
 
@@ -35,7 +36,7 @@ class Estimate:
 
 def evaluation_estimate(target: Target, trial: Trial, questions: Sequence[str]) -> Estimate:
     """Raises PriceUnknown."""
-    prompts = [context_build(target, question=text, rules=trial.rules).prompt for text in questions]
+    prompts = [_prompt(target, trial, text) for text in questions]
     bound = sum((_bound(prompt, trial.rung.model) for prompt in prompts), Decimal(0))
     seen = Generation.objects.filter(
         database=target.database_id, model=trial.rung.model, answered_by=claude_name(), cached=False, cost_usd__gt=0
@@ -45,6 +46,11 @@ def evaluation_estimate(target: Target, trial: Trial, questions: Sequence[str]) 
     likely = sum((_likely(prompt, trial.rung.model) for prompt in prompts), Decimal(0))
     basis = f"with the schema read from Claude's cache and {OUTPUT_TOKENS} tokens written"
     return Estimate(bound, likely + _writing(prompts[:1], trial.rung.model), basis)
+
+
+def _prompt(target: Target, trial: Trial, question: str) -> Prompt:
+    examples = memory_of(target).like(question, but_itself=True)
+    return context_build(target, question=question, rules=trial.rules, examples=examples, but_itself=True).prompt
 
 
 def _bound(prompt: Prompt, model: str) -> Decimal:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text2sql.demo.questions import RECORDED
+from text2sql.models import Example
 
 SQL_NAMES = ("sql", "query")
 LONGEST_FIELD = 1_000_000  # characters; the csv module's own limit is 131,072
@@ -55,8 +56,12 @@ def questions_recorded(database: str) -> list[VerifiedQuestion]:
 
 
 def questions_approved(*, team_id: str, database: str) -> list[VerifiedQuestion]:
-    """What the team has approved as examples. Raises SourceUnreadable."""
-    raise SourceUnreadable(f"{team_id} has no approved examples of {database} yet. Give a --file instead.")
+    """What the team has approved as examples, the oldest first. Raises SourceUnreadable."""
+    rows = Example.objects.filter(access__team=team_id, access__database__name=database).in_force()
+    found = [VerifiedQuestion(row.question, row.sql) for row in rows.order_by("created_at", "id")]
+    if not found:
+        raise SourceUnreadable(f"{team_id} has no approved examples of {database} yet. Give a --file instead.")
+    return found
 
 
 def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, object]]]:

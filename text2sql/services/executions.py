@@ -28,9 +28,11 @@ class ExecutionOutcome:
 
 
 def execution_run(
-    *, principal: Principal, generation: Generation, cancelled: Callable[[], bool] | None = None
+    *, principal: Principal, generation: Generation, sql: str = "", cancelled: Callable[[], bool] | None = None
 ) -> ExecutionOutcome:
     """Run the SQL once and record that it was run; the rows go to the caller and are kept nowhere.
+
+    `sql` is what a person made of the answer's SQL, if they changed it; the guard judges it like any other.
 
     `cancelled` is asked now and then while the statement runs; once it says so, the statement is stopped.
 
@@ -43,10 +45,11 @@ def execution_run(
     target.view()  # read now: the connection is given back before the statement runs
     connection_release()
     started_at = timezone.now()
-    result, problem = statement_run(target, generation.sql, cancelled)
+    edited = "" if sql.strip() == generation.sql.strip() else sql.strip()
+    result, problem = statement_run(target, edited or generation.sql, cancelled)
     executed_at = timezone.now()
     with transaction.atomic(durable=True):
-        execution = _record(principal, generation, result, problem, executed_at)
+        execution = _record(principal, generation, edited, result, problem, executed_at)
         execution_trace(execution, started_at=started_at)
     return ExecutionOutcome(execution, result, problem)
 
@@ -54,15 +57,18 @@ def execution_run(
 def _record(
     principal: Principal,
     generation: Generation,
+    edited: str,
     result: QueryResult | None,
     problem: Problem | None,
     executed_at: datetime,
 ) -> Execution:
     detail = problem.detail if problem else ""
-    generation_score(generation, "sql_execution_success", passed=problem is None, comment=detail)
+    if not edited:  # of what a person wrote, Claude is not the author
+        generation_score(generation, "sql_execution_success", passed=problem is None, comment=detail)
     return Execution.objects.create(
         generation=generation,
         actor=principal.actor,
+        sql=edited,
         status=Execution.Status.FAILED if problem else Execution.Status.SUCCEEDED,
         row_count=len(result.rows) if result else None,
         truncated=bool(result and result.truncated),

@@ -3,10 +3,13 @@
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from observability.services.traces import trace_id_for
@@ -20,13 +23,15 @@ from text2sql.pipeline.prompt import Turn
 from text2sql.problems import Problem
 from text2sql.question_log import generation_log
 from text2sql.services.admission import CheaperModel, refusal_problem
-from text2sql.services.answers import answer_find, answer_key, answer_remember
+from text2sql.services.answers import answer_key, answer_remember
 from text2sql.services.asking import Asking, Ending
 from text2sql.services.attempts import attempt_close, spender_of
 from text2sql.services.clients import claude_client, claude_name
 from text2sql.services.context import Context, context_build
 from text2sql.services.conversation import conversation_read
 from text2sql.services.events import Event, Listener, nobody
+from text2sql.services.examples import Shown, memory_of, uses_record
+from text2sql.services.flights import StillAsked, answer_shared
 from text2sql.services.outcomes import generation_score, generation_stamp, generation_trace, generation_write
 from text2sql.services.rules import Rules, rules_current
 from text2sql.services.steps import step_taken
@@ -73,11 +78,14 @@ class Case:
     rules: Rules
     parent: Generation | None
     turns: tuple[Turn, ...]
+    examples: tuple[Shown, ...]
+    """What was verified of questions like it."""
 
-    def key(self, model: str) -> str:
+    def key(self, rung: Rung) -> str:
         return answer_key(
-            question=self.question.text, turns=self.turns, target=self.target, rules=self.rules, model=model
-        )
+            question=self.question.text, turns=self.turns, examples=self.examples, target=self.target,
+            rules=self.rules, rung=rung,
+        )  # fmt: skip
 
 
 def generation_create(*, principal: Principal, question: Question, listener: Listener = nobody) -> Generation:
@@ -112,28 +120,58 @@ def generation_resume(*, principal: Principal, generation: Generation) -> Genera
 
 
 def _answer(generation: Generation, case: Case, deadline: float, listener: Listener) -> Generation:
-    question = case.question
-    if question.trial is None and (hit := answer_find(generation)):
-        return _finish_cached(generation, hit, case)
-    with step_taken(generation, "build_context"):
-        context = context_build(case.target, question=question.text, rules=case.rules, turns=case.turns)
-    generation.strategy, generation.strategy_reason = context.strategy, context.reason
-    _save(generation)
-    listener(Event("context", _context_document(context)))
+    answering = _Answering(generation, case, deadline, listener)
     ladder = case.target.ladder
     try:
-        ending = _asking(generation, case, context, ladder.first, deadline, listener).run()
+        return answering.run(ladder.first)
     except CheaperModel as cheaper:
-        if question.trial is not None:
+        if case.question.trial is not None:
             # Of another model than the one on trial nobody wants to know.
             return _finish(generation, Ending(problem=refusal_problem(cheaper.refusal), refusal=cheaper.refusal), case)
-        # An answer that the cheaper model gave before is as good as a new one of it.
         generation.rung, generation.model = Generation.Rung.DEGRADED, ladder.degraded.model
-        generation.cache_key = case.key(generation.model)
-        if hit := answer_find(generation):
-            return _finish_cached(generation, hit, case)
-        ending = _asking(generation, case, context, ladder.degraded, deadline, listener).run()
-    return _finish(generation, ending, case)
+        generation.cache_key = case.key(ladder.degraded)
+        return answering.run(ladder.degraded)
+
+
+@dataclass
+class _Answering:
+    """One question, by one model or then by another."""
+
+    generation: Generation
+    case: Case
+    deadline: float
+    listener: Listener
+
+    def run(self, rung: Rung) -> Generation:
+        """Answer with what the model said before, says to another right now, or says now. Raises CheaperModel."""
+        try:
+            with answer_shared(self.generation, deadline=self.deadline) as hit:
+                if hit is not None:
+                    return _finish_cached(self.generation, hit, self.case)
+                return _finish(self.generation, self._ask(rung), self.case)
+        except StillAsked:
+            _save(self.generation)
+            problem = Problem("deadline-exceeded", "Claude is still answering the same question to others; ask again.")
+            return _finish(self.generation, Ending(problem=problem), self.case)
+
+    def _ask(self, rung: Rung) -> Ending:
+        # Those of a worker that died before count on: a number is used once, and the question was counted then.
+        context, generation = self._context, self.generation
+        number = generation.attempts.count() + 1 if generation.run_count > 1 else 1
+        return Asking(generation, self.case.target, context.prompt, rung, self.deadline, self.listener, number).run()
+
+    @cached_property
+    def _context(self) -> Context:
+        case, generation = self.case, self.generation
+        with step_taken(generation, "build_context"):
+            context = context_build(
+                case.target, question=case.question.text, rules=case.rules, turns=case.turns, examples=case.examples,
+                but_itself=case.question.trial is not None,
+            )  # fmt: skip
+        generation.strategy, generation.strategy_reason = context.strategy, context.reason
+        _save(generation)
+        self.listener(Event("context", _context_document(context, case)))
+        return context
 
 
 def warm_up() -> None:
@@ -152,10 +190,13 @@ def _case(principal: Principal, question: Question) -> Case:
         parent_id=question.parent_id,
         session_id=question.session_id,
     )
-    if question.trial is None:
-        return Case(question, target, rules_current(), parent, turns)
-    ladder = replace(target.ladder, first=question.trial.rung, repair=target.ladder.repair_after(question.trial.rung))
-    return Case(question, replace(target, ladder=ladder), question.trial.rules, parent, turns)
+    told = " ".join([question.text, *(turn.question for turn in turns)])
+    if (trial := question.trial) is None:
+        return Case(question, target, rules_current(), parent, turns, memory_of(target).like(told))
+    # What was verified of the very question that is judged would be the answer.
+    examples = memory_of(target).like(told, but_itself=True)
+    ladder = replace(target.ladder, first=trial.rung, repair=target.ladder.repair_after(trial.rung))
+    return Case(question, replace(target, ladder=ladder), trial.rules, parent, turns, examples)
 
 
 def _generation(principal: Principal, case: Case) -> Generation:
@@ -178,12 +219,12 @@ def _generation(principal: Principal, case: Case) -> Generation:
 
 def _place(generation: Generation, case: Case) -> None:
     """Put what its answer depends on, as it stands now, into the generation."""
-    target, model = case.target, case.target.ladder.first.model
+    target, rung = case.target, case.target.ladder.first
     generation.database, generation.parent = target.database(), case.parent
     generation.dialect, generation.schema_version = target.dialect, target.schema_version
     generation.prompt_version, generation.glossary_number = case.rules.version, target.glossary_number
-    generation.model, generation.answered_by = model, claude_name()
-    generation.cache_key = "" if case.question.trial is not None else case.key(model)
+    generation.model, generation.answered_by = rung.model, claude_name()
+    generation.cache_key = "" if case.question.trial is not None else case.key(rung)
 
 
 def _save(generation: Generation) -> None:
@@ -200,27 +241,28 @@ _PLACED = [
 ]  # fmt: skip
 
 
-def _context_document(context: Context) -> dict[str, object]:
-    return {"strategy": context.strategy, "reason": context.reason, "tables": list(context.tables)}
-
-
-def _asking(
-    generation: Generation, case: Case, context: Context, rung: Rung, deadline: float, listener: Listener
-) -> Asking:
-    # Those of a worker that died before count on: a number is used once, and the question was counted then.
-    number = generation.attempts.count() + 1 if generation.run_count > 1 else 1
-    return Asking(generation, case.target, context.prompt, rung, deadline, listener, number)
+def _context_document(context: Context, case: Case) -> dict[str, object]:
+    return {
+        "strategy": context.strategy,
+        "reason": context.reason,
+        "tables": list(context.tables),
+        "examples": [example.question for example in case.examples],
+    }
 
 
 def _finish_cached(generation: Generation, hit: CacheHit, case: Case) -> Generation:
     answer = hit.answer
-    generation.cached, generation.cost_usd = True, generation.cost_usd + hit.cost_usd
+    generation.cached, generation.origin_id, generation.saved_usd = True, UUID(answer.generation_id), answer.cost_usd
     generation.sql, generation.explanation, generation.tables = answer.sql, answer.explanation, list(answer.tables)
-    generation.status = Generation.Status.SUCCEEDED
-    generation.model = answer.model
+    generation.status, generation.choices, generation.model = hit.status, list(hit.choices), answer.model
     generation_stamp(generation)
     with transaction.atomic(durable=True):
-        generation.save(force_insert=generation._state.adding)
+        if generation._state.adding:
+            generation.cost_usd = hit.cost_usd
+            generation.save(force_insert=True)
+        else:
+            Generation.objects.filter(pk=generation.pk).update(cost_usd=F("cost_usd") + hit.cost_usd)
+            _write(generation)
         generation_trace(generation)
         if hit.cost_usd:
             charge_cached(
@@ -236,8 +278,8 @@ def _finish(generation: Generation, ending: Ending, case: Case) -> Generation:
     _close(generation, ending, case)
     if ending.problem:
         raise ending.problem
-    if generation.status == Generation.Status.SUCCEEDED and case.question.trial is None:
-        answer_remember(generation)
+    if ending.statement is not None and case.question.trial is None:
+        answer_remember(generation, ending.statement, clock=ZoneInfo(case.target.clock))
     return generation
 
 
@@ -270,9 +312,9 @@ def _close(generation: Generation, ending: Ending, case: Case) -> None:
     with transaction.atomic(durable=True):
         if call is not None:
             attempt_close(call, generation=generation, database=case.target.name)
-        if not generation_write(generation):
-            lost = "The answer came after the question had been given up."
-            raise Problem("question-lost", lost, {"generation_id": str(generation.pk)})
+        _write(generation)
+        if generation.attempt_count and case.question.trial is None:
+            uses_record(generation, case.examples)
         generation_trace(generation, call)
         if isinstance(ending.refusal, BudgetExceeded) and ending.refusal.reason in _EXHAUSTED:
             state = ending.refusal.state
@@ -281,6 +323,12 @@ def _close(generation: Generation, ending: Ending, case: Case) -> None:
             is_valid = ending.problem is None
             generation_score(generation, "sql_valid", passed=is_valid, comment=str(ending.problem or ""))
     generation_log(generation, database=case.target.name)
+
+
+def _write(generation: Generation) -> None:
+    if not generation_write(generation):
+        lost = "The answer came after the question had been given up."
+        raise Problem("question-lost", lost, {"generation_id": str(generation.pk)})
 
 
 _EXHAUSTED = ("budget_exhausted", "requests_exhausted")

@@ -24,6 +24,7 @@ from text2sql.services.usage import money_text
 _WRITTEN = [
     "status", "sql", "explanation", "tables", "problem", "problem_detail", "finished_at", "latency_ms", "model",
     "rung", "cache_key", "choices", "strategy", "strategy_reason", "steps",
+    "cached", "origin_id", "saved_usd",
 ]  # fmt: skip
 _SUMS = [
     "attempt_count", "cost_usd", "input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
@@ -210,7 +211,7 @@ def _execution_observation(execution: Execution, key: str, started_at: datetime)
         ended_at=execution.executed_at,
         level="ERROR" if failed else "DEFAULT",
         status_message=f"{execution.problem}: {execution.problem_detail}" if failed else "",
-        input=execution.generation.sql,
+        input=execution.sql or execution.generation.sql,
         metadata={"execution_id": str(execution.pk)} | ({} if failed else counted),
     )
 

@@ -63,6 +63,8 @@ class Target:
     hidden_columns: tuple[str, ...]
     row_filters: Mapping[str, str]
     glossary_number: int
+    examples_number: int
+    answers_number: int
     access_id: int
     notes_version: str
     context_tokens: int
@@ -153,6 +155,8 @@ def target_find(*, principal: Principal, team_id: str, name: str) -> Target:
         hidden_columns=tuple(row["hidden_columns"]),
         row_filters=json.loads(row["row_filters"]),
         glossary_number=row["glossary_number"],
+        examples_number=row["examples_number"],
+        answers_number=row["answers_number"],
         access_id=row["access_id"],
         notes_version=row["notes_version"],
         context_tokens=row["context_tokens"],
@@ -176,7 +180,8 @@ _FIND = """
     SELECT t.time_zone, t.model, t.effort, t.repair_model, t.repair_effort, t.degraded_model, t.degraded_effort,
            d.id, d.name, d.description, d.dialect, d.share_text, d.encrypted_url, d.row_cap, d.timeout_seconds,
            d.context_tokens, d.cost_ceiling, d.allowed_functions, d.notes_version, c.schema_version,
-           a.id AS access_id, a.tables, a.hidden_columns, a.row_filters::text, a.glossary_number
+           a.id AS access_id, a.tables, a.hidden_columns, a.row_filters::text, a.glossary_number,
+           a.examples_number, d.answers_number
     FROM text2sql_databaseaccess a
     JOIN text2sql_database d ON d.id = a.database_id
     JOIN teams_team t ON t.slug = a.team_id

@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 
 from text2sql.cache.keys import cache_key, question_normalize
 
-PARTS = {
+PARTS: dict[str, Any] = {
     "question": "How many orders?",
     "database_id": "0b7a3a52-6a0e-4c55-9f0e-5b9c6f4f9d11",
     "schema_version": "0123456789abcdef",
@@ -68,3 +70,68 @@ def test_text_moved_from_one_part_to_the_next_changes_the_key() -> None:
 
 def test_a_question_that_is_no_valid_unicode_has_a_key() -> None:
     assert len(cache_key(**PARTS | {"question": "broken \ud83d"})) == 64
+
+
+def test_without_examples_and_with_nothing_forgotten_the_key_is_the_one_it_was() -> None:
+    assert cache_key(**PARTS, examples=(), answers_number=0) == cache_key(**PARTS)
+    talked = cache_key(**PARTS, conversation=["How many?", "SELECT 1"], glossary="Revenue is net.")
+    assert talked == "aa807dc5df20f534d2537875bd24432540e1279a1d073c1d63f9d38def844b1f"
+    assert (
+        cache_key(
+            **PARTS, conversation=["How many?", "SELECT 1"], glossary="Revenue is net.", examples=(), answers_number=0
+        )
+        == talked
+    )
+
+
+EXAMPLES = [("How many customers?", "SELECT count(*) FROM customers"), ("Who?", "SELECT name FROM customers")]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        EXAMPLES[:1],
+        EXAMPLES[1:],
+        EXAMPLES,
+        EXAMPLES[::-1],
+        [(EXAMPLES[0][0], EXAMPLES[1][1])],
+        [(EXAMPLES[0][0] + "x", EXAMPLES[0][1])],
+        [("", "")],
+    ],
+)
+def test_every_example_shown_changes_the_key(shown: list[tuple[str, str]]) -> None:
+    others = [[], *(each for each in ALL_SHOWN if each != shown)]
+    key = cache_key(**PARTS, examples=shown)
+    assert key not in {cache_key(**PARTS, examples=other) for other in others}
+    assert key == cache_key(**PARTS, examples=tuple(shown))
+
+
+ALL_SHOWN = [EXAMPLES[:1], EXAMPLES[1:], EXAMPLES, EXAMPLES[::-1]]
+
+
+def test_each_time_that_answers_are_forgotten_the_key_is_another() -> None:
+    keys = [cache_key(**PARTS, answers_number=number) for number in range(5)]
+    keys += [cache_key(**PARTS, examples=EXAMPLES, answers_number=number) for number in range(5)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_another_clock_has_another_today() -> None:
+    assert cache_key(**PARTS, clock="UTC") == cache_key(**PARTS)
+    keys = {cache_key(**PARTS, clock=clock) for clock in ("UTC", "Europe/Berlin", "Asia/Tokyo")}
+    assert len(keys) == 3
+
+
+def test_what_examples_say_cannot_be_taken_for_another_part() -> None:
+    one = cache_key(**PARTS, examples=[("a", "b"), ("c", "d")])
+    assert one != cache_key(**PARTS, examples=[("a", "b")], conversation=["c", "d"])
+    assert one != cache_key(**PARTS, examples=[("a", 'b"], ["c'), ("", "d")])
+    forged = '{"examples": [["a", "b"]], "answers_number": 0}'
+    assert cache_key(**PARTS, examples=[("a", "b")]) != cache_key(**PARTS, conversation=[forged])
+
+
+def test_where_today_is_another_day_the_key_is_another() -> None:
+    zones = ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"]
+    keys = [cache_key(**PARTS, clock=zone) for zone in zones]
+    keys += [cache_key(**PARTS, clock=zone, examples=EXAMPLES) for zone in zones]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == cache_key(**PARTS)

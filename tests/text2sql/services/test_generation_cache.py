@@ -3,11 +3,15 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from observability.services.traces import traces_export
@@ -16,10 +20,12 @@ from tests.factories import BudgetFactory, TeamFactory, make_database, make_key
 from tests.standins.langfuse import LangfuseStandIn
 from tests.text2sql.cache.stand_ins import ScriptedDynamo, scripted_dynamo
 from tests.text2sql.services.conftest import SQL, Asker, assert_settled, play_sql
+from tests.text2sql.targets.conftest import temporary_database
 from text2sql.cache.answers import answer_cache
 from text2sql.demo.claude import ClaudeStandIn
-from text2sql.models import Database, DatabaseAccess
+from text2sql.models import CacheEntry, Database, DatabaseAccess, Generation
 from text2sql.pipeline import prompt as prompts
+from text2sql.services.databases import database_add
 from text2sql.services.forgetting import removal_run
 from text2sql.services.generation import Question, generation_create
 from text2sql.services.syncing import schema_sync
@@ -190,3 +196,93 @@ def test_a_team_that_loses_the_database_gets_no_cached_answer(asker: Asker, clau
     DatabaseAccess.objects.all().delete()
     assert asker.problem_of().kind == "not-found"
     assert Database.objects.exists()
+
+
+# --- Who paid, and what ---------------------------------------------------------------------------------------------
+
+
+def test_a_cached_answer_names_who_paid_for_it_and_what_it_saved(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude)
+    first = asker.ask()
+    assert (first.origin_id, first.saved_usd) == (None, 0)
+    twin = TeamFactory(slug="twin")
+    DatabaseAccess.objects.create(team=twin, database=asker.database)
+    asker.ask()
+    generation_create(principal=make_key(twin)[2], question=Question("twin", "shop", "Who are the customers?"))
+    for again in Generation.objects.filter(cached=True):
+        assert (again.origin_id, again.saved_usd, again.cost_usd) == (first.pk, claude.billed[0].cost, 0)
+    assert Generation.objects.filter(cached=True).count() == 2
+
+
+def test_what_a_repaired_answer_saves_is_all_that_it_cost(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude, "SELECT nowhere FROM customers")
+    play_sql(claude)
+    first, again = asker.ask(), asker.ask()
+    assert len(claude.billed) == 2
+    assert again.saved_usd == first.cost_usd == sum(bill.cost for bill in claude.billed)
+
+
+def test_who_paid_may_be_gone(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude)
+    first = asker.ask()
+    paid = (first.pk, first.cost_usd)
+    first.delete()
+    again = Generation.objects.get(pk=asker.ask().pk)
+    assert (again.cached, (again.origin_id, again.saved_usd)) == (True, paid)
+
+
+def test_what_an_uncached_question_saves_is_nothing(asker: Asker, claude: ClaudeStandIn) -> None:
+    claude.play("max_tokens")
+    asker.problem_of()
+    failed = Generation.objects.get()
+    assert (failed.cached, failed.origin_id, failed.saved_usd) == (False, None, 0)
+
+
+# --- Today ----------------------------------------------------------------------------------------------------------
+
+
+def sql_of(day: object) -> str:
+    return f"SELECT name FROM customers WHERE name <> '{day}' ORDER BY name"  # noqa: S608  # Claude's
+
+
+def test_an_answer_with_the_date_of_today_is_given_and_not_kept(asker: Asker, claude: ClaudeStandIn) -> None:
+    today = timezone.now().date()
+    play_sql(claude, sql_of(today))
+    first = asker.ask()
+    assert (first.status, first.sql) == ("succeeded", sql_of(today))
+    assert not CacheEntry.objects.exists()
+    play_sql(claude, sql_of(today - timedelta(days=1)))
+    assert not asker.ask().cached
+    assert asker.ask().cached
+
+
+def test_a_question_may_name_the_date_of_today(asker: Asker, claude: ClaudeStandIn) -> None:
+    play_sql(claude, "SELECT name FROM customers WHERE name <> date('now') ORDER BY name")
+    question = f"Who ordered since {timezone.now().date()}?"
+    asker.ask(question)
+    assert asker.ask(question).cached
+
+
+@pytest.fixture
+def elsewhere(asker: Asker) -> Iterator[Asker]:
+    """A team in a zone where it is another day than UTC's now, with a database that can be told the zone."""
+    zone = "Pacific/Pago_Pago" if timezone.now().hour < 10 else "Pacific/Kiritimati"
+    Team.objects.filter(pk=asker.team.pk).update(time_zone=zone)
+    with temporary_database("CREATE TABLE customers (id integer PRIMARY KEY, name text)") as url:
+        database = database_add(name="far", url=url, teams=[asker.team], actor="test")
+        schema_sync(database.pk)
+        asker.team.refresh_from_db()
+        yield replace(asker, database=database)
+
+
+def test_today_is_the_day_of_the_team(elsewhere: Asker, claude: ClaudeStandIn) -> None:
+    now = timezone.now()
+    theirs = now.astimezone(ZoneInfo(str(elsewhere.team.time_zone))).date()
+    assert theirs != now.date()
+    play_sql(claude, sql_of(theirs))
+    assert not elsewhere.ask(database="far").cached
+    assert str(theirs) in str(claude.requests[-1].body["messages"])
+    assert not CacheEntry.objects.exists()
+    play_sql(claude, sql_of(now.date()))
+    assert not elsewhere.ask(database="far").cached
+    assert elsewhere.ask(database="far").cached

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -29,12 +29,12 @@ from tests.text2sql.targets.conftest import temporary_database
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Attempt, CacheEntry, Catalog, Database, DatabaseAccess, Execution, Generation, SchemaNote
 from text2sql.pipeline.claude import claude_call
-from text2sql.pipeline.prompt import Example
 from text2sql.pipeline.schema import Column, Schema, Table
 from text2sql.problems import Problem
 from text2sql.services.clients import claude_client
 from text2sql.services.context import context_build
 from text2sql.services.databases import database_add
+from text2sql.services.examples import Shown
 from text2sql.services.executions import execution_run
 from text2sql.services.generation import Question, generation_create
 from text2sql.services.glossaries import glossary_save
@@ -184,7 +184,8 @@ def asked_with_example(scene: Scene, case: dict[str, Any]) -> None:
     """Send a question with the text in an example that somebody approved."""
     target = target_find(principal=scene.principal, team_id=scene.team.pk, name="shop")
     parts = {"question": "Who?", "sql": OWN, case["via"].removeprefix("example_"): case["text"]}
-    context = context_build(target, question="Who else?", rules=rules_current(), examples=(Example(**parts),))
+    shown = Shown(uuid4(), **parts, tables=())
+    context = context_build(target, question="Who else?", rules=rules_current(), examples=(shown,))
     claude_call(
         claude_client(), prompt=context.prompt, model=target.ladder.first.model, max_tokens=1000, effort="",
         user="test", deadline=time.monotonic() + 30,

@@ -93,14 +93,16 @@ class Index:
             encoder,
         )  # fmt: skip
 
-    def rank(self, question: str, top: int) -> list[str]:
+    def rank(self, question: str, top: int, *, but_itself: bool = False) -> list[str]:
         """The qualified names of the `top` likeliest tables, the likeliest first; all tables where there are fewer.
 
         The same for the same question and index. A question that says nothing about the tables gets those that approved
-        questions used most, then those that most others are joined with.
+        questions used most, then those that most others are joined with. `but_itself`: approved questions of the same
+        words are not looked at.
         """
-        relevance = self._relevance(question)
-        return [self.names[position] for position in self._taken(relevance, self._with_prior(relevance), top)]
+        memory = self._memory.without(question) if but_itself else self._memory
+        relevance = self._relevance(question, memory)
+        return [self.names[position] for position in self._taken(relevance, self._with_prior(relevance), memory, top)]
 
     def to_bytes(self) -> bytes:
         return packed(self._texts, self._numbers)
@@ -121,13 +123,13 @@ class Index:
         texts = sum(sys.getsizeof(text) + 100 for kind in ("names", "terms", "asked") for text in self._texts[kind])
         return numbers + texts + self._memory.byte_count
 
-    def _relevance(self, question: str) -> list[float]:
+    def _relevance(self, question: str, memory: Memory) -> list[float]:
         """From 0 to 1 for the best table, by words, meaning and approved questions."""
         relevance = _to_one(self._word_scores(question))
         if self._encoder:
             similar = self._vectors.similarities(question, self._encoder)
             relevance = _to_one([one + other for one, other in zip(relevance, similar, strict=True)])
-        for table, votes in self._memory.votes(question).items():
+        for table, votes in memory.votes(question).items():
             relevance[table] += votes
         return _to_one(relevance)
 
@@ -165,11 +167,11 @@ class Index:
                 scores[table] += prior
         return scores
 
-    def _taken(self, relevance: Sequence[float], scores: list[float], top: int) -> list[int]:
+    def _taken(self, relevance: Sequence[float], scores: list[float], memory: Memory, top: int) -> list[int]:
         """The best tables, each one taken pulling up its neighbours by a part of its own relevance."""
         # Where scores are equal: use in approved questions, then joins, then the name.
         waiting = [
-            (-score, -self._memory.uses[table], -len(self._joined[table]), table) for table, score in enumerate(scores)
+            (-score, -memory.uses[table], -len(self._joined[table]), table) for table, score in enumerate(scores)
         ]
         heapify(waiting)
         taken: dict[int, None] = {}
@@ -179,18 +181,18 @@ class Index:
             if best in taken:
                 continue  # pulled up since, and taken then
             taken[best] = None
-            for table, strength in self._neighbours(best):
+            for table, strength in self._neighbours(best, memory):
                 pull = strength * relevance[best]
                 if pull > pulls[table] and table not in taken:
                     pulls[table] = pull
-                    uses, joins = self._memory.uses[table], len(self._joined[table])
+                    uses, joins = memory.uses[table], len(self._joined[table])
                     heappush(waiting, (-scores[table] - pull, -uses, -joins, table))
         return list(taken)
 
-    def _neighbours(self, table: int) -> Iterable[tuple[int, float]]:
+    def _neighbours(self, table: int, memory: Memory) -> Iterable[tuple[int, float]]:
         start, end = self._joined.start(table), self._joined.ends[table]
         joined = zip(self._joined.values[start:end], self._strengths[start:end], strict=True)
-        return [*joined, *self._memory.used_together(table).items()]
+        return [*joined, *memory.used_together(table).items()]
 
 
 def _postings(found: Sequence[Counter[str]]) -> tuple[list[str], Rows, "array[float]"]:
