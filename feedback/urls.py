@@ -1,7 +1,8 @@
 from django.urls import path
 
-from feedback.api import FeedbackView
+from feedback.api import FeedbackListView, GiveFeedbackView
 
 urlpatterns = [
-    path("generations/<uuid:generation_id>/feedback", FeedbackView.as_view(), name="generation-feedback"),
+    path("feedback", FeedbackListView.as_view(), name="feedback-list"),
+    path("generations/<uuid:generation_id>/feedback", GiveFeedbackView.as_view(), name="generation-feedback"),
 ]

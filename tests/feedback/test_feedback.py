@@ -13,11 +13,11 @@ from tests.clients import ApiClient
 from tests.factories import GenerationFactory, TeamFactory, UserFactory, make_key
 from tests.standins.langfuse import LangfuseStandIn
 from tests.text2sql.api.conftest import Shopper, assert_problem
-from tests.text2sql.api.conftest import shopper as shopper  # noqa: PLC0414  # a fixture
 from text2sql.cache.answers import answer_cache
 from text2sql.demo.claude import ClaudeStandIn
-from text2sql.models import Generation
+from text2sql.models import ExampleUse, Generation
 from text2sql.models.cache_entries import CacheEntry, CacheRemoval
+from text2sql.services.examples import example_publish
 from text2sql.services.forgetting import removals_run
 
 SQL = "SELECT name FROM customers"
@@ -40,9 +40,11 @@ def test_an_opinion_is_recorded_with_its_score(
     given = give(shopper, answered, comment="Right.", end_user="nina")
     assert given.status_code == 200
     assert set(given.json()) == {
-        "id", "rating", "comment", "corrected_sql", "author", "state", "created_at", "updated_at",
+        "id", "generation_id", "question", "database", "rating", "comment", "corrected_sql", "findings", "author",
+        "state", "review_note", "example_id", "created_at", "updated_at",
     }  # fmt: skip
     assert (given.json()["author"], given.json()["state"]) == ("nina", "new")
+    assert (given.json()["generation_id"], given.json()["question"]) == (str(answered.pk), "Who?")
     score = Score.objects.get(name="user_feedback")
     assert (score.trace_id, score.name, score.value, score.comment) == (answered.trace_id, "user_feedback", 1, "Right.")
     assert CacheEntry.objects.count() == 1
@@ -52,12 +54,13 @@ def test_one_person_has_one_voice_and_the_last_word_wins(
     shopper: Shopper, answered: Generation, langfuse: LangfuseStandIn
 ) -> None:
     first = give(shopper, answered, end_user="nina", comment="Fine").json()
-    Feedback.objects.update(state="approved", reviewed_by=UserFactory())
+    Feedback.objects.update(state="approved", review_note="Fine.", reviewed_by=UserFactory(), finding={"code": "x"})
     again = give(shopper, answered, end_user="nina", rating="down", corrected_sql="SELECT 1").json()
     assert again["id"] == first["id"]
     stored = Feedback.objects.get()
     assert (stored.rating, stored.comment, stored.corrected_sql) == ("down", "", "SELECT 1")
-    assert (stored.state, stored.reviewed_by) == ("new", None)  # it waits for review anew
+    # It waits for review anew.
+    assert (stored.state, stored.review_note, stored.reviewed_by, stored.finding) == ("new", "", None, None)
     assert Score.objects.get(name="user_feedback").value == 0
     give(shopper, answered, end_user="otto")
     assert Feedback.objects.count() == Score.objects.filter(name="user_feedback").count() == 2
@@ -82,6 +85,40 @@ def test_a_thumbs_down_takes_the_answer_out_of_the_cache_and_a_thumbs_up_does_no
     assert not CacheEntry.objects.exists()
     claude.play("answer", sql=SQL, explanation="anew")
     assert not shopper.api.post("generate", ask).json()["cached"]
+
+
+def test_a_thumbs_down_on_what_was_never_cached_leaves_nothing_to_take_out(shopper: Shopper) -> None:
+    failed = GenerationFactory(team=shopper.team, database=shopper.database, status="failed", sql="", cache_key="")
+    assert give(shopper, failed, rating="down").status_code == 200
+    assert not CacheRemoval.objects.filter(done_at=None).exists()
+
+
+def test_the_examples_that_the_answer_was_shown_are_rated_with_it(shopper: Shopper, answered: Generation) -> None:
+    example = example_publish(
+        access=shopper.database.accesses.get(), question="Who?", sql=SQL, tables=["customers"], generation=None,
+        actor="test",
+    )  # fmt: skip
+    used = ExampleUse.objects.create(example=example, generation=answered)
+    for rating in ("up", "down"):
+        give(shopper, answered, rating=rating)
+        used.refresh_from_db()
+        assert used.rating == rating
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_an_unfinished_answer_cannot_be_rated(shopper: Shopper, status: str) -> None:
+    generation = GenerationFactory(team=shopper.team, database=shopper.database, status=status, sql="")
+    assert_problem(give(shopper, generation), 409, "conflict")
+    assert not Feedback.objects.exists()
+
+
+@pytest.mark.parametrize("status", ["failed", "clarify", "cannot_answer"])
+def test_where_there_is_no_sql_there_is_a_rating_and_no_correction(shopper: Shopper, status: str) -> None:
+    generation = GenerationFactory(team=shopper.team, database=shopper.database, status=status, sql="")
+    assert_problem(give(shopper, generation, rating="down", corrected_sql="SELECT 1"), 409, "conflict")
+    assert not Feedback.objects.exists()
+    assert give(shopper, generation, rating="down").status_code == 200
+    assert Feedback.objects.get().rating == "down"
 
 
 def break_the_cache(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -117,7 +154,7 @@ def test_what_could_not_be_taken_out_of_the_cache_is_taken_out_later(
     assert CacheEntry.objects.exists()
     assert removals_run() == 1
     assert not CacheEntry.objects.exists()
-    assert not CacheRemoval.objects.exists()
+    assert not CacheRemoval.objects.filter(done_at=None).exists()
 
 
 def test_a_question_is_answered_though_the_cache_is_down(
@@ -137,7 +174,10 @@ def test_a_question_is_answered_though_the_cache_is_down(
         ({"comment": "x" * 2001}, "comment"),
         ({"corrected_sql": "x" * 20_001}, "corrected_sql"),
         ({"end_user": "x" * 201}, "end_user"),
+        ({"rating": "u\0p"}, "rating"),
         ({"comment": "nul \0"}, "comment"),
+        ({"corrected_sql": "SELECT '\0'"}, "corrected_sql"),
+        ({"end_user": "nina\0"}, "end_user"),
     ],
 )
 def test_what_is_not_valid_is_not_recorded(shopper: Shopper, opinion: dict[str, Any], field: str) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from feedback.models import Feedback
-from feedback.services import Opinion, feedback_give
+from feedback.services.opinions import Opinion, feedback_give
 from observability.services.scores import scores_export
 from observability.services.traces import traces_export
 from tests.standins.langfuse import LangfuseStandIn, Trace
