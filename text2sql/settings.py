@@ -270,8 +270,10 @@ CELERY_BEAT_SCHEDULE = {
     "prune prefixes": _every(3600, "text2sql.tasks.prune_prefixes"),
     "build indexes": _every(5, "text2sql.tasks.build_indexes"),
     "prune indexes": _every(3600, "text2sql.tasks.prune_indexes"),
+    "run evaluation plans": _every(60, "text2sql.tasks.run_evaluation_plans"),
     "export evaluations": _every(5, "text2sql.tasks.export_evaluations"),
     "purge cache": _every(3600, "text2sql.tasks.purge_cache"),
+    "count days": _every(60, "text2sql.tasks.count_days"),
     "watch errors": _every(300, "text2sql.tasks.watch_errors"),
     "run schedules": _every(15, "observability.tasks.run_schedules"),
 }

@@ -8,10 +8,13 @@ from text2sql.cache.postgres import entries_purge
 from text2sql.services.drafts import drafts_run
 from text2sql.services.error_alerts import error_alerts_raise
 from text2sql.services.evaluation_export import evaluations_export
-from text2sql.services.forgetting import removals_run
+from text2sql.services.evaluation_plans import plans_start
+from text2sql.services.flights import flights_prune
+from text2sql.services.forgetting import removals_prune, removals_run
 from text2sql.services.idempotency import keys_prune
 from text2sql.services.jobs import questions_answer
 from text2sql.services.prefixes import prefixes_count, prefixes_prune
+from text2sql.services.question_days import days_count
 from text2sql.services.retrieval import indexes_build, indexes_prune
 from text2sql.services.sweeping import questions_sweep
 from text2sql.services.syncing import syncs_run
@@ -21,6 +24,11 @@ from text2sql.services.warmth import prefixes_cold
 @shared_task
 def export_evaluations() -> None:
     drain(evaluations_export)
+
+
+@shared_task
+def run_evaluation_plans() -> bool:
+    return plans_start()
 
 
 @shared_task
@@ -76,7 +84,13 @@ def prune_indexes() -> int:
 
 @shared_task
 def purge_cache() -> int:
-    return entries_purge(timezone.now())
+    now = timezone.now()
+    return entries_purge(now) + flights_prune(now) + removals_prune(now)
+
+
+@shared_task
+def count_days() -> int:
+    return days_count(timezone.now())
 
 
 @shared_task

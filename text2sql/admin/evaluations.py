@@ -56,8 +56,8 @@ class EvaluationRunAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         earlier = EvaluationRun.objects.filter(
-            database=OuterRef("database"), source=OuterRef("source"), status=EvaluationRun.Status.FINISHED,
-            created_at__lt=OuterRef("created_at"),
+            database=OuterRef("database"), team=OuterRef("team"), source=OuterRef("source"),
+            status=EvaluationRun.Status.FINISHED, created_at__lt=OuterRef("created_at"),
         ).order_by("-created_at")  # fmt: skip
         rows = super().get_queryset(request)
         annotated: QuerySet[Any] = rows.annotate(accuracy_before=Subquery(earlier.values("accuracy")[:1]))

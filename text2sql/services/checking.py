@@ -48,12 +48,24 @@ def statement_guard(target: Target, sql: str) -> Checked:
 
 def statement_check(target: Target, statement: GuardedStatement) -> Checked:
     """Would it run? First by the catalog, which costs nothing, then by the target's planner."""
-    if errors := _errors(target, statement.tree):
-        told = " ".join([errors[0].message, *(str(error) for error in errors[1:])])
-        return Checked(finding=Finding(errors[0].code, told, errors[0].closest))
-    if finding := _plan(target, statement):
+    if finding := _catalog_finding(target, statement) or _plan(target, statement):
         return Checked(finding=finding)
     return Checked(statement)
+
+
+def sql_check(target: Target, sql: str) -> Checked:
+    """May it run, and does all that it names exist? By guard and catalog alone: the target is not asked."""
+    guarded = statement_guard(target, sql)
+    if guarded.statement is not None and (finding := _catalog_finding(target, guarded.statement)):
+        return Checked(finding=finding)
+    return guarded
+
+
+def _catalog_finding(target: Target, statement: GuardedStatement) -> Finding | None:
+    if not (errors := _errors(target, statement.tree)):
+        return None
+    told = " ".join([errors[0].message, *(str(error) for error in errors[1:])])
+    return Finding(errors[0].code, told, errors[0].closest)
 
 
 def _errors(target: Target, tree: exp.Expr | None) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
@@ -33,6 +34,7 @@ STOPPING = frozenset(
     }
 )  # fmt: skip
 """What would keep every further question from being asked: the run stops and can go on later."""
+PAUSED = "Its time was up before all were asked."
 
 Listener = Callable[[EvaluationItem], None]
 
@@ -78,21 +80,26 @@ def run_trial(run: EvaluationRun) -> Trial:
 
 
 def run_work(
-    run: EvaluationRun, *, target: Target, principal: Principal, concurrency: int, listener: Listener
-) -> EvaluationRun:
-    """Ask what was not asked, and again what failed. Ends finished, or stopped with the reason.
+    run: EvaluationRun, *, target: Target, principal: Principal, concurrency: int, listener: Listener,
+    ends: float = math.inf,
+) -> EvaluationRun:  # fmt: skip
+    """Ask what was not asked, and then again what failed. Ends finished, or stopped with the reason.
+
+    `ends`: the time.monotonic() from which no further question is asked; where some are left the reason is PAUSED.
 
     Raises:
         RunTaken: Nothing was done.
     """
     _claim(run)
-    open_items = run.items.filter(Q(outcome="") | Q(outcome=EvaluationItem.Outcome.FAILED))
-    working = _Working(run.pk, target, principal, run_trial(run), list(open_items))
+    open_items = run.items.filter(outcome__in=["", EvaluationItem.Outcome.FAILED]).order_by("outcome", "number")
+    working = _Working(run.pk, target, principal, run_trial(run), list(open_items), ends)
     connection_release()
     try:
         working.run(concurrency, listener)
     except KeyboardInterrupt:
         working.reason = "It was interrupted."
+    if not working.reason and run.items.filter(outcome="").exists():
+        working.reason = PAUSED
     return _close(run, working.reason)
 
 
@@ -100,9 +107,11 @@ class _Working:
     """The questions of a run, several at a time, until all are asked or nothing more can be."""
 
     def __init__(
-        self, run_id: UUID, target: Target, principal: Principal, trial: Trial, items: list[EvaluationItem]
-    ) -> None:
+        self, run_id: UUID, target: Target, principal: Principal, trial: Trial, items: list[EvaluationItem],
+        ends: float,
+    ) -> None:  # fmt: skip
         self.run_id, self.target, self.principal, self.trial, self.items = run_id, target, principal, trial, items
+        self.ends = ends
         self.reason = ""
         self._stopped = threading.Event()
 
@@ -114,6 +123,8 @@ class _Working:
                     done, waiting = wait(waiting, timeout=RENEWAL_SECONDS, return_when=FIRST_COMPLETED)
                     _renew(self.run_id)
                     self._tell(done, listener)
+                    if time.monotonic() >= self.ends:
+                        self._stopped.set()
             except BaseException:
                 self._stopped.set()
                 raise

@@ -15,12 +15,14 @@ from text2sql.pipeline.schema import Schema
 from text2sql.pipeline.starters import starter_questions
 from text2sql.services.connections import connection_release
 from text2sql.services.databases import database_url, url_check
+from text2sql.services.example_checks import examples_check
 from text2sql.services.notes import samples_read
 from text2sql.targets.errors import TargetError
 from text2sql.targets.introspect import read_schema
 
 logger = logging.getLogger(__name__)
 
+ACTOR = "sync"
 SYNC_SECONDS = 120.0
 SYNC_LEASE = timedelta(seconds=SYNC_SECONDS + 60)
 
@@ -57,6 +59,7 @@ def schema_sync(database_id: UUID) -> Catalog | None:
         _as_read(database).update(sync_error=str(error))
         return None
     catalog = _catalog_store(database, schema)
+    examples_check(database.pk, actor=ACTOR)
     samples_read(database)
     return catalog
 
