@@ -1,9 +1,11 @@
 import re
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -19,6 +21,8 @@ from text2sql.admin.row_filters import RowFiltersField, filters_check, filters_t
 from text2sql.models import Database, DatabaseAccess, DraftRun, SchemaNote
 from text2sql.pipeline.schema import Schema
 from text2sql.services.databases import database_add, database_probe, database_url_set, url_check
+from text2sql.services.example_checks import examples_check
+from text2sql.services.forgetting import answers_forget
 from text2sql.services.notes import draft_request
 from text2sql.services.syncing import sync_request
 from text2sql.targets.errors import TargetError, UrlRejected
@@ -107,6 +111,12 @@ class AccessForm(forms.ModelForm[DatabaseAccess]):
         model = DatabaseAccess
         fields = ["team", "tables", "hidden_columns", "row_filters"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "team" in self.fields:
+            # Examples and the glossary hang on the row: another team gets a row of its own.
+            self.fields["team"].disabled = not self.instance._state.adding
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         database = cleaned.get("database")
@@ -174,7 +184,7 @@ class DatabaseAdmin(TeamScopedAdmin):
 
     form = DatabaseForm
     lead_may = frozenset({"view", "act"})
-    admin_may = frozenset({"view", "add", "change", "act"})
+    admin_may = frozenset({"view", "add", "change", "act", "forget"})
     audited_by_service = frozenset({"added"})
     list_filter = ["dialect", "sync_state"]
     list_select_related = ["catalog"]
@@ -182,7 +192,7 @@ class DatabaseAdmin(TeamScopedAdmin):
     search_help_text = "Searches names and descriptions."
     inlines = [AccessInline]
     actions_row = ["test", "sync"]
-    actions_detail = ["test", "sync", "draft"]
+    actions_detail = ["test", "sync", "draft", "forget"]
     readonly_fields = [
         "shown_state", "shown_tables", "sync_error", "synced_at", "shown_starters", "shown_notes", "shown_draft_run",
     ]  # fmt: skip
@@ -212,6 +222,21 @@ class DatabaseAdmin(TeamScopedAdmin):
         obj.save(update_fields=SETTINGS)
         if change and values["url"]:
             database_url_set(database=obj, url=values["url"], actor=actor)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for access in formset.save(commit=False):
+            # Only what the form shows, here too: publishing an example or a glossary moves numbers in the same row.
+            access.save(update_fields=None if access._state.adding else AccessForm.Meta.fields)
+        for gone in formset.deleted_objects:
+            gone.delete()
+        formset.save_m2m()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if change and any(part.has_changed() for part in (form, *formsets)):
+            # A team may see other tables and columns now, and some of its examples may not run any more.
+            check = partial(examples_check, form.instance.pk, actor=request_principal(request).actor)
+            transaction.on_commit(check, robust=True)
 
     @object_action(
         "Test connection",
@@ -253,6 +278,20 @@ class DatabaseAdmin(TeamScopedAdmin):
         draft_request(database=database, team=form.cleaned_data["team"], actor=request_principal(request).actor)
         messages.success(request, "Claude drafts descriptions; reload in a minute to see how many.")
         return reverse("admin:text2sql_database_change", args=[database.pk])
+
+    # Not for leads: the teams that share the database would pay for their answers again.
+    @object_action(
+        "Forget cached answers", title="Forget all cached answers about this database?", submit="Forget",
+        text="Of all teams. Each question goes to Claude once more, at the expense of the team that asks it first.",
+        icon="delete_sweep", verb="forget",
+    )  # fmt: skip
+    def forget(self, request: HttpRequest, database: Database, form: Any) -> str:
+        answers_forget(database, request_principal(request).actor)
+        messages.success(request, f"No answer about {database.name} that was cached until now is given any more.")
+        return reverse("admin:text2sql_database_change", args=[database.pk])
+
+    def has_forget_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may("forget", request, obj)
 
     @display(
         description="state",

@@ -165,6 +165,19 @@ class SchemaSerializer(serializers.Serializer[Any]):
     tables = TableSerializer(many=True)
 
 
+class SuggestionsForSerializer(serializers.Serializer[Any]):
+    question = serializers.CharField(max_length=QUESTION_LENGTH, help_text="The question that is about to be asked.")
+
+
+class SuggestionSerializer(serializers.Serializer[Any]):
+    """A question that was answered before, by its generation, or that a lead has verified, as an example."""
+
+    question = serializers.CharField()
+    generation_id = serializers.UUIDField(allow_null=True)
+    example_id = serializers.UUIDField(allow_null=True)
+    created_at = serializers.DateTimeField(help_text="When it was asked last, or verified.")
+
+
 class UsagePeriodSerializer(serializers.Serializer[Any]):
     """`from` and `to` are days by the team's clock, both included; the default is the present month up to today."""
 

@@ -2,7 +2,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from text2sql.api.views.account import BudgetView, MeView, UsageView
-from text2sql.api.views.databases import DatabaseListView, DatabaseSchemaView
+from text2sql.api.views.databases import DatabaseListView, DatabaseSchemaView, DatabaseSuggestionsView
 from text2sql.api.views.generations import ExecuteView, GenerateView, GenerationListView, GenerationView
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("generations/<uuid:generation_id>/execute", ExecuteView.as_view(), name="generation-execute"),
     path("databases", DatabaseListView.as_view(), name="database-list"),
     path("databases/<str:name>/schema", DatabaseSchemaView.as_view(), name="database-schema"),
+    path("databases/<str:name>/suggestions", DatabaseSuggestionsView.as_view(), name="database-suggestions"),
     path("usage", UsageView.as_view(), name="usage"),
     path("budget", BudgetView.as_view(), name="budget"),
     path("me", MeView.as_view(), name="me"),

@@ -8,8 +8,14 @@ from rest_framework.views import APIView
 from teams.access import Scope
 from text2sql.api.auth import principal_of
 from text2sql.api.schema import problems
-from text2sql.api.serializers import DatabaseSerializer, SchemaSerializer
+from text2sql.api.serializers import (
+    DatabaseSerializer,
+    SchemaSerializer,
+    SuggestionSerializer,
+    SuggestionsForSerializer,
+)
 from text2sql.models import DatabaseAccess
+from text2sql.services.suggestions import suggestions_find
 from text2sql.services.targets import target_find
 
 
@@ -46,3 +52,21 @@ class DatabaseSchemaView(APIView):
                 }
             ).data
         )
+
+
+class DatabaseSuggestionsView(APIView):
+    """Questions near to this one that your team was answered before or has verified; none is answered by this."""
+
+    scopes = (Scope.READ,)
+
+    @extend_schema(
+        parameters=[SuggestionsForSerializer],
+        responses={200: SuggestionSerializer(many=True), **problems(400, 404, 409)},
+    )
+    def get(self, request: Request, name: str) -> Response:
+        asked = SuggestionsForSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        principal = principal_of(request)
+        target = target_find(principal=principal, team_id=principal.team_id, name=name)
+        found = suggestions_find(principal=principal, target=target, question=asked.validated_data["question"])
+        return Response(SuggestionSerializer(found, many=True).data)
