@@ -17,6 +17,7 @@ PROBLEMS: dict[str, ProblemType] = {
     "invalid-request": ProblemType("The request is not valid", 400),
     "bad-request": ProblemType("The request could not be read", 400),
     "unauthenticated": ProblemType("A valid API key is needed", 401),
+    "signed-out": ProblemType("Nobody is signed in", 401),
     "forbidden": ProblemType("The API key may not do this", 403),
     "not-found": ProblemType("There is no such thing here", 404),
     "method-not-allowed": ProblemType("The method is not allowed here", 405),

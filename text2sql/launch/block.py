@@ -37,6 +37,7 @@ class StartBlock:
         yield "Ctrl-C stops everything."
 
     def _logins(self) -> Iterator[str]:
+        yield _row("Ask", f"{self.address}/ask/")
         yield _row("Admin", f"{self.address}/admin/")
         demo = self.demo or {}
         if admin := demo.get("admin"):
