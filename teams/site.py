@@ -42,6 +42,7 @@ class DoorForm(AuthenticationForm):  # type: ignore[misc]  # unfold ships no typ
 class TeamAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     login_form = DoorForm
     index_title = "Overview"
+    index_template = "admin/text2sql/overview.html"
 
     def has_permission(self, request: HttpRequest) -> bool:
         return may_enter(request_principal(request))
