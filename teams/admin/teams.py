@@ -1,10 +1,11 @@
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
@@ -18,6 +19,16 @@ from teams.site import request_principal
 ABOUT = ["slug", "name", "time_zone", "active"]
 MODELS = ["model", "effort", "repair_model", "repair_effort", "degraded_model", "degraded_effort"]
 LADDER = "Who answers this team's questions, who mends SQL that does not pass, and who answers when money runs short."
+TEAM_PAGES = [("spending_team", "Spending"), ("answer_cache_team", "Answer cache")]
+TEAM_LISTS = [
+    ("savings", "team", "Where to save"),
+    ("admin:text2sql_generation_changelist", "team__slug__exact", "Generations"),
+    ("admin:feedback_feedback_changelist", "generation__team__slug__exact", "Feedback"),
+    ("admin:text2sql_example_changelist", "access__team__slug__exact", "Examples"),
+    ("admin:teams_apikey_changelist", "team__slug__exact", "API keys"),
+    ("admin:teams_budget_changelist", "team__slug__exact", "Budgets"),
+]
+"""Lists of other rooms, by the names of their addresses and of the filter for a team."""
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
@@ -116,15 +127,18 @@ class TeamAdmin(TeamScopedAdmin):
     list_filter = ["active"]
     inlines = [MembershipInline, BudgetInline]
 
+    class Media:
+        css = {"all": ["teams/team.css"]}
+
     @display(description="model")
     def shown_model(self, team: Team) -> str:
         return team.model or "default"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["slug", "shown_spending"] if obj else []
+        return ["slug", "shown_pages"] if obj else []
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        about = [*ABOUT, "shown_spending"] if obj else ABOUT
+        about = [*ABOUT, "shown_pages"] if obj else ABOUT
         return [(None, {"fields": about}), ("Models", {"fields": MODELS, "description": LADDER})]
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
@@ -138,12 +152,13 @@ class TeamAdmin(TeamScopedAdmin):
         for budget in [*formset.new_objects, *(budget for budget, _ in formset.changed_objects)]:
             budget_save(budget, actor=actor)
 
-    @display(description="spending")
-    def shown_spending(self, team: Team) -> str:
-        return format_html(
-            '<a class="text-link" href="{}">What was spent, on what, and by whom</a>',
-            reverse("spending_team", args=[team.pk]),
-        )
+    @display(description="this team")
+    def shown_pages(self, team: Team) -> str:
+        """Links to what there is of the team; each page and list is scoped by itself."""
+        links = [(reverse(name, args=[team.pk]), words) for name, words in TEAM_PAGES]
+        links += [(f"{reverse(name)}?{urlencode({lookup: team.pk})}", words) for name, lookup, words in TEAM_LISTS]
+        items = format_html_join("", '<li><a class="text-link" href="{}">{}</a></li>', links)
+        return format_html('<ul class="team-pages">{}</ul>', items)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         # A team's generations and charges outlive it; it is made inactive instead.

@@ -1,5 +1,7 @@
 """The team's form: who answers, who mends, who answers when money runs short."""
 
+import re
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
@@ -8,8 +10,8 @@ from django.utils import timezone
 
 from observability.models import AuditEntry, Price
 from observability.services.prices import prices_forget
-from teams.models import Team
-from tests.factories import TeamFactory
+from teams.models import ApiKey, Budget, Team
+from tests.factories import BudgetFactory, TeamFactory, make_key
 from tests.people import People
 
 pytestmark = pytest.mark.django_db
@@ -70,3 +72,28 @@ def test_a_retired_model_cannot_be_chosen(field: str) -> None:
             TeamFactory.build(slug="x", **{field: "claude-haiku-5-5"}).clean()
     finally:
         prices_forget()
+
+
+def test_a_teams_page_leads_to_all_there_is_of_the_team(people: People) -> None:
+    alice = people.signed_in(people.alice)
+    shown = alice.get(page()).content.decode()
+    (links,) = re.findall(r'<ul class="team-pages">(.*?)</ul>', shown, re.DOTALL)
+    found = dict(re.findall(r'href="([^"]+)">([^<]+)<', links))
+    assert list(found.values()) == [
+        "Spending", "Answer cache", "Where to save", "Generations", "Feedback", "Examples", "API keys", "Budgets",
+    ]  # fmt: skip
+    for link, words in found.items():
+        assert alice.get(link).status_code == 200, words
+        assert "sales" in link
+    assert "team-pages" not in people.signed_in(people.root).get(reverse("admin:teams_team_add")).content.decode()
+
+
+def test_the_lists_of_a_teams_page_show_that_team_alone(people: People, root: Client) -> None:
+    for team in (people.sales, people.marketing):
+        make_key(team)
+        BudgetFactory(team=team)
+    shown = root.get(page()).content.decode()
+    for name, rows in (("apikey", ApiKey), ("budget", Budget)):
+        (link,) = re.findall(rf'href="(/admin/teams/{name}/\?[^"]+)"', shown)
+        assert [row.team_id for row in root.get(link).context["cl"].result_list] == ["sales"], name
+        assert rows.objects.count() == 2
