@@ -22,6 +22,9 @@ def _item(title: str, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": link, "permission": _may_open(model)}
 
 
+# How much waits for the person's review.
+WAITING = {"badge": "feedback.admin.badge.feedback_waiting", "badge_variant": "info"}
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Text to SQL",
     "SITE_HEADER": "Text to SQL",
@@ -30,6 +33,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "text2sql.admin.overview.overview_add",
     "ENVIRONMENT": "text2sql.settings_admin.environment",
     "SIDEBAR": {
         "show_search": True,
@@ -39,9 +43,17 @@ UNFOLD: dict[str, Any] = {
                 "title": "Answers",
                 "items": [
                     _item("Generations", "forum", "text2sql.Generation"),
-                    _item("Feedback", "rate_review", "feedback.Feedback"),
+                    _item("Feedback", "rate_review", "feedback.Feedback") | WAITING,
+                    {
+                        "title": "Feedback analysis",
+                        "icon": "sentiment_satisfied",
+                        "link": reverse_lazy("feedback_analysis"),
+                        "permission": _may_open("feedback.Feedback"),
+                    },
                     _item("Evaluations", "grading", "text2sql.EvaluationRun"),
                     _item("Evaluated questions", "quiz", "text2sql.EvaluationItem"),
+                    _item("Evaluation plans", "event_repeat", "text2sql.EvaluationPlan"),
+                    _item("Examples", "verified", "text2sql.Example"),
                     _item("Databases", "database", "text2sql.Database"),
                     _item("Descriptions", "label", "text2sql.SchemaNote"),
                     _item("Glossaries", "menu_book", "text2sql.Glossary"),
@@ -55,6 +67,18 @@ UNFOLD: dict[str, Any] = {
                         "title": "Spending",
                         "icon": "monitoring",
                         "link": reverse_lazy("spending"),
+                        "permission": _may_open("teams.Team"),
+                    },
+                    {
+                        "title": "Answer cache",
+                        "icon": "cached",
+                        "link": reverse_lazy("answer_cache"),
+                        "permission": _may_open("teams.Team"),
+                    },
+                    {
+                        "title": "Where to save",
+                        "icon": "content_cut",
+                        "link": reverse_lazy("savings"),
                         "permission": _may_open("teams.Team"),
                     },
                     _item("Charges", "receipt_long", "teams.Charge"),

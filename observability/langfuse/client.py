@@ -43,6 +43,11 @@ def langfuse_configured() -> bool:
     return bool(settings.ENABLE_LANGFUSE and settings.LANGFUSE_PUBLIC_KEY and settings.LANGFUSE_SECRET_KEY)
 
 
+def trace_page(trace_id: str) -> str:
+    """Where people see a trace, from where Langfuse leads on to its project; empty where there is no Langfuse."""
+    return f"{langfuse_config().base_url}/trace/{trace_id}" if trace_id and langfuse_configured() else ""
+
+
 def langfuse_is_cloud() -> bool:
     """Langfuse Cloud has limits, a server of one's own has none."""
     host = urlsplit(settings.LANGFUSE_BASE_URL).hostname or ""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth.models import User
 from django.core import checks
 from django.core.exceptions import PermissionDenied
@@ -13,9 +14,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
+from unfold.views import ChangeList
 
 from observability.services.audit import audit_record
 from teams.access import Principal, TenantQuerySet
+from teams.admin.lists import BoundedChangeList, BoundedPaginator
 from teams.models import Team
 from teams.site import request_principal
 
@@ -62,7 +65,8 @@ class _Scoped:
 class TeamScopedAdmin(_Scoped, ModelAdmin):
     """Admins may what `admin_may` names with every row, leads what `lead_may` names with rows of their teams.
 
-    The verbs are view, add, change, delete, and act: use the page's actions on a row.
+    The verbs are view, add, change, delete, act: use the page's actions on a row, and export: take its list along
+    as a file (teams/admin/exports.py).
     """
 
     admin_may: ClassVar[frozenset[str]] = frozenset({"view", "add", "change", "delete"})
@@ -70,6 +74,7 @@ class TeamScopedAdmin(_Scoped, ModelAdmin):
     # What the services behind the page audit themselves.
     audited_by_service: ClassVar[frozenset[str]] = frozenset()
     list_per_page = 30
+    paginator: ClassVar[Any] = BoundedPaginator
     show_full_result_count = False
 
     def may(self, verb: str, request: HttpRequest, obj: Any = None) -> bool:
@@ -98,13 +103,21 @@ class TeamScopedAdmin(_Scoped, ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.may("delete", request, obj)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
+
+    def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> BoundedPaginator:
+        paginator: BoundedPaginator = super().get_paginator(request, *args, **kwargs)
+        paginator.is_search = bool(request.GET.get(SEARCH_VAR))
+        return paginator
+
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Unfold asks with an id or with nothing, which is about the button; `object_action` asks with the row."""
         return self.may("act", request, obj)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """The query string filters by what the page offers, else it could ask rows about their hidden columns."""
-        filters = [entry if isinstance(entry, str) else entry[0] for entry in self.list_filter]
+        filters = [_filter_name(entry) for entry in self.list_filter]
         offered = [name for name in (*filters, self.date_hierarchy) if name]
         if not any(lookup == name or lookup.startswith(f"{name}__") for name in offered):
             return False
@@ -192,12 +205,19 @@ class ReadOnlyInline(TeamScopedInline):
 
 
 def object_action(
-    description: str, *, title: str, text: str, submit: str, icon: str = "", form_class: type[forms.Form] | None = None
+    description: str,
+    *,
+    title: str,
+    text: str,
+    submit: str,
+    icon: str = "",
+    form_class: type[forms.Form] | None = None,
+    verb: str = "act",
 ) -> Callable[[Callable[..., str]], Any]:
     """An action on one row, behind a dialog (so: POST and CSRF). The handler gets the row, never an id.
 
     The handler is `(self, request, obj, form) -> str`: the URL to go to. Whoever may not act on the row gets a 404,
-    as if there were none.
+    as if there were none. Another `verb` than "act" is asked of the page by its own `has_<verb>_permission`.
     """
     dialog: dict[str, Any] = {"title": title, "description": text, "form_submit_text": submit}
     if form_class is not None:
@@ -206,16 +226,23 @@ def object_action(
     def decorate(handler: Callable[..., str]) -> Any:
         def run(self: TeamScopedAdmin, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
             obj = self.get_object(request, object_id)
-            if obj is None or not self.has_act_permission(request, obj):
+            if obj is None or not self.may(verb, request, obj):
                 raise Http404
             url = handler(self, request, obj, form)
             # The dialog posts through htmx, which would follow a redirect inside the dialog.
             return HttpResponse(headers={"HX-Redirect": url}) if "HX-Request" in request.headers else redirect(url)
 
         run.__name__ = handler.__name__
-        return action(description=description, permissions=["act"], icon=icon or None, dialog=dialog)(run)
+        return action(description=description, permissions=[verb], icon=icon or None, dialog=dialog)(run)
 
     return decorate
+
+
+def _filter_name(entry: Any) -> str:
+    """The field that a filter of a page is over, or the parameter of one that is over none."""
+    if isinstance(entry, type):
+        return str(entry.parameter_name)  # type: ignore[attr-defined]  # a SimpleListFilter
+    return str(entry if isinstance(entry, str) else entry[0])
 
 
 def _crosses_a_relation(model: type[Row], path: str) -> bool:

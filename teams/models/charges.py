@@ -46,6 +46,13 @@ class Charge(models.Model):
             models.Index(fields=["team", "-charged_at"]),
             models.Index(fields=["team", "started_at"]),
             models.Index(fields=["started_at"]),
+            # For the admin's list: of all teams, and of what is rare among many rows.
+            models.Index(fields=["-charged_at", "-id"], name="teams_charge_newest"),
+            models.Index(fields=["-cost_usd", "-id"], name="teams_charge_dearest"),
+            models.Index(fields=["model", "-charged_at"], name="teams_charge_model"),
+            models.Index(
+                fields=["-charged_at"], condition=Q(corrected_at__isnull=False), name="teams_charge_corrected"
+            ),
             models.Index(fields=["charged_at"], condition=Q(estimated=True), name="teams_charge_estimated"),
         ]
         ordering = ["-charged_at"]

@@ -27,7 +27,9 @@ def sign_in(page: Any, server: LiveServer, username: str) -> None:
     page.wait_for_url("**/admin/")
 
 
-def test_a_lead_reviews_feedback_through_the_dialog(page: Any, live_server: LiveServer, shop: Path) -> None:
+def test_a_lead_corrects_and_approves_feedback_through_the_dialog(
+    page: Any, live_server: LiveServer, shop: Path
+) -> None:
     people = make_people()
     database = make_database(shop, people.sales)
     feedback = FeedbackFactory(generation=GenerationFactory(team=people.sales, database=database))
@@ -35,12 +37,23 @@ def test_a_lead_reviews_feedback_through_the_dialog(page: Any, live_server: Live
     page.click("text=Feedback")
     page.click("text=Revenue is without VAT here.")
     page.goto(f"{live_server.url}/admin/feedback/feedback/{feedback.pk}/change/")
-    page.click("text=Approve")
-    page.fill("[name=note]", "Right, VAT is not revenue.")
-    page.locator("form", has=page.locator("[name=note]")).get_by_role("button", name="Approve").click()
+    page.click("text=Correct and approve")
+    assert page.input_value("[name=sql]") == feedback.generation.sql
+    right = page.locator("form", has=page.locator("[name=sql]")).get_by_role("button", name="Correct and approve")
+    page.fill("[name=sql]", "SELECT nmae FROM customers")
+    right.click()
+    page.wait_for_selector("text=This SQL would not run.")
+    page.fill("[name=sql]", "SELECT name FROM customers")
+    page.fill("[name=note]", "Names were asked for.")
+    right.click()
     page.wait_for_url("**/admin/feedback/feedback/")
     feedback.refresh_from_db()
-    assert (feedback.state, feedback.review_note) == (Feedback.State.APPROVED, "Right, VAT is not revenue.")
+    assert (feedback.state, feedback.review_note) == (Feedback.State.CORRECTED, "Names were asked for.")
+    assert feedback.example is not None
+    page.goto(f"{live_server.url}/admin/feedback/feedback/{feedback.pk}/change/")
+    page.click("text=Run both")
+    page.wait_for_selector("text=Run both again")
+    assert "Bert" in page.inner_text("body")
 
 
 def test_an_admin_issues_a_key_that_is_shown_once(page: Any, live_server: LiveServer) -> None:

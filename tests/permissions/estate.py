@@ -43,12 +43,14 @@ from text2sql.models import (
     Database,
     DatabaseAccess,
     EvaluationItem,
+    EvaluationPlan,
     EvaluationRun,
     Execution,
     Generation,
     SchemaNote,
 )
 from text2sql.services.databases import database_add
+from text2sql.services.examples import example_publish
 from text2sql.services.glossaries import glossary_save
 from text2sql.services.notes import note_save
 from text2sql.targets.introspect import read_schema
@@ -169,7 +171,14 @@ def make_estate(team: Team, member: User, lead: User, path: Path) -> Estate:
         run=run, number=1, question=f"Who buys at {word}?", gold=f"SELECT '{word}'", outcome="wrong",
         why=f"{word} is missing.", generation=generation, trace_id=generation.trace_id,
     )  # fmt: skip
+    example = example_publish(
+        access=access, question=f"How much did {word} sell?", sql="SELECT sum(amount) FROM orders", tables=["orders"],
+        generation=generation, actor=f"user:{lead.username}",
+    )  # fmt: skip
+    plan = EvaluationPlan.objects.create(access=access, run=run, problem=f"{word} was away")
     owned: list[models.Model] = [
+        example,
+        plan,
         team,
         database,
         generation,

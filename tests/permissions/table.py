@@ -3,7 +3,8 @@
 Outcomes are statuses, or `login` (sent to the sign-in page) and `gone` (sent to the start page with the words for a
 row that does not exist). An address that names a row names one of sales: Alice leads sales, Bob is its member, Mallory
 leads marketing, Charlie belongs to no team, root is an admin. Actions are posted with their dialog confirmed, forms
-empty. For the API `scopeless` is a key of sales without any scope, `other` marketing's key, `right` sales' own.
+empty. On the page to ask a question is its own person's: an address names one of Bob's, and `login` is that page's own.
+For the API `scopeless` is a key of sales without any scope, `other` marketing's key, `right` sales' own.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ GET   api/v1/generations                                        read      401  4
 GET   api/v1/generations/<uuid:generation_id>                   read      401  401  401  401  403  404  200
 POST  api/v1/generations/<uuid:generation_id>/execute           execute   401  401  401  401  403  404  200
 POST  api/v1/generations/<uuid:generation_id>/feedback          generate  401  401  401  401  403  404  200
+GET   api/v1/feedback                                           read      401  401  401  401  403  200  200
 GET   api/v1/databases                                          read      401  401  401  401  403  200  200
 GET   api/v1/databases/<str:name>/schema                        read      401  401  401  401  403  404  200
+GET   api/v1/databases/<str:name>/suggestions?question=customers  read    401  401  401  401  403  404  200
 GET   api/v1/usage                                              read      401  401  401  401  403  200  200
 GET   api/v1/budget                                             read      401  401  401  401  403  200  200
 GET   api/v1/me                                                 -         401  401  401  401  200  200  200
@@ -88,6 +91,11 @@ POST  admin/teams/budget/<path:object_id>/top_up/               login   login   
 GET   admin/spending/                                           login   login   login   200     200     200
 GET   admin/spending/<slug:team_id>/                            login   login   login   200     404     200
 GET   admin/spending/<slug:team_id>/charges.csv                 login   login   login   200     404     200
+GET   admin/answer-cache/                                       login   login   login   200     200     200
+GET   admin/answer-cache/<slug:team_id>/                        login   login   login   200     404     200
+GET   admin/sessions/                                           login   login   login   200     200     200
+GET   admin/savings/                                            login   login   login   200     200     200
+GET   admin/savings/?team=atlantis                              login   login   login   200     404     200
 
 GET   admin/teams/modellimit/                                   login   login   login   403     403     200
 GET   admin/teams/modellimit/add/                               login   login   login   403     403     200
@@ -120,6 +128,10 @@ POST  admin/teams/langfuseday/<path:object_id>/delete/          login   login   
 GET   admin/teams/langfuseday/<path:object_id>/history/         login   login   login   403     403     200
 
 GET   admin/teams/charge/                                       login   login   login   200     200     200
+GET   admin/teams/charge/export.csv                             login   login   login   405     405     405
+POST  admin/teams/charge/export.csv                             login   login   login   200     200     200
+GET   admin/teams/charge/export.xlsx                            login   login   login   405     405     405
+POST  admin/teams/charge/export.xlsx                            login   login   login   200     200     200
 GET   admin/teams/charge/add/                                   login   login   login   403     403     403
 POST  admin/teams/charge/add/                                   login   login   login   403     403     403
 GET   admin/teams/charge/<path:object_id>/                      login   login   login   302     302     302
@@ -246,6 +258,8 @@ GET   admin/text2sql/database/<path:object_id>/sync/            login   login   
 POST  admin/text2sql/database/<path:object_id>/sync/            login   login   login   302     404     302
 GET   admin/text2sql/database/<path:object_id>/draft/           login   login   login   200     200     200
 POST  admin/text2sql/database/<path:object_id>/draft/           login   login   login   200     200     200
+GET   admin/text2sql/database/<path:object_id>/forget/          login   login   login   403     403     200
+POST  admin/text2sql/database/<path:object_id>/forget/          login   login   login   403     403     302
 
 GET   admin/text2sql/glossary/                                  login   login   login   200     200     200
 GET   admin/text2sql/glossary/add/                              login   login   login   200     200     200
@@ -271,6 +285,10 @@ POST  admin/text2sql/schemanote/<path:object_id>/delete/        login   login   
 GET   admin/text2sql/schemanote/<path:object_id>/history/       login   login   login   403     403     200
 
 GET   admin/text2sql/generation/                                login   login   login   200     200     200
+GET   admin/text2sql/generation/export.csv                      login   login   login   405     405     405
+POST  admin/text2sql/generation/export.csv                      login   login   login   200     200     200
+GET   admin/text2sql/generation/export.xlsx                     login   login   login   405     405     405
+POST  admin/text2sql/generation/export.xlsx                     login   login   login   200     200     200
 GET   admin/text2sql/generation/add/                            login   login   login   403     403     403
 POST  admin/text2sql/generation/add/                            login   login   login   403     403     403
 GET   admin/text2sql/generation/<path:object_id>/               login   login   login   302     302     302
@@ -279,6 +297,8 @@ POST  admin/text2sql/generation/<path:object_id>/change/        login   login   
 GET   admin/text2sql/generation/<path:object_id>/delete/        login   login   login   403     403     403
 POST  admin/text2sql/generation/<path:object_id>/delete/        login   login   login   403     403     403
 GET   admin/text2sql/generation/<path:object_id>/history/       login   login   login   403     403     200
+GET   admin/text2sql/generation/<path:object_id>/forget/        login   login   login   200     200     200
+POST  admin/text2sql/generation/<path:object_id>/forget/        login   login   login   302     404     302
 
 GET   admin/text2sql/evaluationrun/                             login   login   login   200     200     200
 GET   admin/text2sql/evaluationrun/add/                         login   login   login   403     403     403
@@ -300,7 +320,35 @@ GET   admin/text2sql/evaluationitem/<path:object_id>/delete/    login   login   
 POST  admin/text2sql/evaluationitem/<path:object_id>/delete/    login   login   login   403     403     403
 GET   admin/text2sql/evaluationitem/<path:object_id>/history/   login   login   login   403     403     200
 
+GET   admin/text2sql/evaluationplan/                              login   login   login   200     200     200
+GET   admin/text2sql/evaluationplan/add/                          login   login   login   200     200     200
+POST  admin/text2sql/evaluationplan/add/                          login   login   login   200     200     200
+GET   admin/text2sql/evaluationplan/<path:object_id>/             login   login   login   302     302     302
+GET   admin/text2sql/evaluationplan/<path:object_id>/change/      login   login   login   200     gone    200
+POST  admin/text2sql/evaluationplan/<path:object_id>/change/      login   login   login   200     gone    200
+GET   admin/text2sql/evaluationplan/<path:object_id>/delete/      login   login   login   403     403     403
+POST  admin/text2sql/evaluationplan/<path:object_id>/delete/      login   login   login   403     403     403
+GET   admin/text2sql/evaluationplan/<path:object_id>/history/     login   login   login   403     403     200
+
+GET   admin/text2sql/example/                                     login   login   login   200     200     200
+GET   admin/text2sql/example/add/                                 login   login   login   200     200     200
+POST  admin/text2sql/example/add/                                 login   login   login   200     200     200
+GET   admin/text2sql/example/<path:object_id>/                    login   login   login   302     302     302
+GET   admin/text2sql/example/<path:object_id>/change/             login   login   login   200     gone    200
+POST  admin/text2sql/example/<path:object_id>/change/             login   login   login   403     403     403
+GET   admin/text2sql/example/<path:object_id>/delete/             login   login   login   403     403     403
+POST  admin/text2sql/example/<path:object_id>/delete/             login   login   login   403     403     403
+GET   admin/text2sql/example/<path:object_id>/history/            login   login   login   403     403     200
+GET   admin/text2sql/example/<path:object_id>/switch_off/         login   login   login   200     200     200
+POST  admin/text2sql/example/<path:object_id>/switch_off/         login   login   login   302     404     302
+GET   admin/text2sql/example/<path:object_id>/switch_on/          login   login   login   200     200     200
+POST  admin/text2sql/example/<path:object_id>/switch_on/          login   login   login   302     404     302
+
 GET   admin/feedback/feedback/                                  login   login   login   200     200     200
+GET   admin/feedback/feedback/export.csv                        login   login   login   405     405     405
+POST  admin/feedback/feedback/export.csv                        login   login   login   200     200     200
+GET   admin/feedback/feedback/export.xlsx                       login   login   login   405     405     405
+POST  admin/feedback/feedback/export.xlsx                       login   login   login   200     200     200
 GET   admin/feedback/feedback/add/                              login   login   login   403     403     403
 POST  admin/feedback/feedback/add/                              login   login   login   403     403     403
 GET   admin/feedback/feedback/<path:object_id>/                 login   login   login   302     302     302
@@ -309,11 +357,35 @@ POST  admin/feedback/feedback/<path:object_id>/change/          login   login   
 GET   admin/feedback/feedback/<path:object_id>/delete/          login   login   login   403     403     403
 POST  admin/feedback/feedback/<path:object_id>/delete/          login   login   login   403     403     403
 GET   admin/feedback/feedback/<path:object_id>/history/         login   login   login   403     403     200
-GET   admin/feedback/feedback/<path:object_id>/approve/         login   login   login   200     200     200
-POST  admin/feedback/feedback/<path:object_id>/approve/         login   login   login   302     404     302
-GET   admin/feedback/feedback/<path:object_id>/reject/          login   login   login   200     200     200
-POST  admin/feedback/feedback/<path:object_id>/reject/          login   login   login   302     404     302
+GET   admin/feedback/feedback/<path:object_id>/approve/         login   login   login   200     404     200
+POST  admin/feedback/feedback/<path:object_id>/approve/         login   login   login   200     404     200
+GET   admin/feedback/feedback/<path:object_id>/correct/         login   login   login   200     404     200
+POST  admin/feedback/feedback/<path:object_id>/correct/         login   login   login   200     404     200
+GET   admin/feedback/feedback/<path:object_id>/reject/          login   login   login   200     404     200
+POST  admin/feedback/feedback/<path:object_id>/reject/          login   login   login   200     404     200
+GET   admin/feedback/feedback/<path:object_id>/compare/         login   login   login   200     404     200
+POST  admin/feedback/feedback/<path:object_id>/compare/         login   login   login   200     404     200
+GET   admin/feedback-analysis/                                  login   login   login   200     200     200
 
+"""
+
+#     address                                                                     nobody charlie bob alice mallory root
+ASK = """
+GET     ask/                                                                      login login 302 302 302 200
+GET     ask/login/                                                                200   200   302 302 302 302
+POST    ask/login/                                                                200   200   200 200 200 200
+GET     ask/logout/                                                               405   405   405 405 405 405
+POST    ask/logout/                                                               302   302   302 302 302 302
+GET     ask/<slug:team_id>/<slug:name>/                                           login login 200 200 404 200
+POST    ask/<slug:team_id>/<slug:name>/questions                                  401   401   200 200 404 200
+POST    ask/<slug:team_id>/<slug:name>/check                                      401   401   200 200 404 200
+GET     ask/<slug:team_id>/<slug:name>/tables                                     401   401   200 200 404 200
+GET     ask/<slug:team_id>/<slug:name>/history                                    401   401   200 200 404 200
+GET     ask/<slug:team_id>/<slug:name>/budget                                     401   401   200 200 404 200
+POST    ask/<slug:team_id>/<slug:name>/saved                                      401   401   200 200 404 200
+DELETE  ask/<slug:team_id>/<slug:name>/saved/<uuid:saved_id>                      401   401   200 404 404 404
+POST    ask/<slug:team_id>/<slug:name>/generations/<uuid:generation_id>/execute   401   401   200 404 404 404
+POST    ask/<slug:team_id>/<slug:name>/generations/<uuid:generation_id>/feedback  401   401   200 404 404 404
 """
 
 
@@ -342,3 +414,4 @@ def rows(text: str, columns: list[str], *, scoped: bool = False) -> list[Row]:
 OPEN_ROWS = rows(OPEN, ["anybody"])
 API_ROWS = rows(API, KEYS, scoped=True)
 ADMIN_ROWS = rows(ADMIN, ROLES)
+ASK_ROWS = rows(ASK, ROLES)

@@ -13,7 +13,19 @@ from tests.permissions.estate import World
 from tests.permissions.table import ADMIN_ROWS, ROLES, Row
 
 CONFIRMED = {"_form_submitted": "on"}
-ACTIONS = ("revoke/", "test/", "sync/", "approve/", "reject/", "acknowledge/", "run_now/", "take_up/")
+ACTIONS = (
+    "revoke/",
+    "test/",
+    "sync/",
+    "approve/",
+    "reject/",
+    "acknowledge/",
+    "run_now/",
+    "take_up/",
+    "forget/",
+    "switch_off/",
+    "switch_on/",
+)
 
 
 def person(world: World, role: str) -> User | None:

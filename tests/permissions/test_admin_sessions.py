@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from teams.models import ApiKey, Membership, Team
+from tests.dialogs import dialog_fields
 from tests.permissions.estate import World
 
 PASSWORD = "a long enough password"
@@ -84,12 +85,13 @@ def test_a_disabled_person_is_out(world: World) -> None:
 
 ACTIONS = [
     ("teams_apikey_revoke", "teams.apikey"),
-    ("feedback_feedback_approve", "feedback.feedback"),
+    ("feedback_feedback_correct", "feedback.feedback"),
     ("feedback_feedback_reject", "feedback.feedback"),
     ("text2sql_database_sync", "text2sql.database"),
 ]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("action", "label"), ACTIONS)
 def test_a_get_never_acts(action: str, label: str, world: World) -> None:
     row = world.sales.rows[label]
@@ -97,13 +99,15 @@ def test_a_get_never_acts(action: str, label: str, world: World) -> None:
     before = rows.values().get()
     alice = world.people.signed_in(world.people.alice)
     path = reverse(f"admin:{action}", args=[row.pk])
-    assert alice.get(path, {"_form_submitted": "on", "note": "x"}).status_code == 200
+    form = dialog_fields(alice, path) | {"_form_submitted": "on"}
+    assert alice.get(path, form).status_code == 200
     assert alice.head(path).status_code == 200
     assert rows.values().get() == before
-    alice.post(path, {"_form_submitted": "on"})
+    alice.post(path, form)
     assert rows.values().get() != before
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("action", "label"), ACTIONS)
 def test_an_action_needs_the_csrf_token(action: str, label: str, world: World) -> None:
     row = world.sales.rows[label]
@@ -112,11 +116,12 @@ def test_an_action_needs_the_csrf_token(action: str, label: str, world: World) -
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(world.people.alice)
     path = reverse(f"admin:{action}", args=[row.pk])
-    assert strict.post(path, {"_form_submitted": "on"}).status_code == 403
+    form = dialog_fields(world.people.signed_in(world.people.alice), path) | {"_form_submitted": "on"}
+    assert strict.post(path, form).status_code == 403
     assert rows.values().get() == before
     strict.get(path)  # the dialog sets the cookie
     token = strict.cookies["csrftoken"].value
-    assert strict.post(path, {"_form_submitted": "on", "csrfmiddlewaretoken": token}).status_code == 302
+    assert strict.post(path, {**form, "csrfmiddlewaretoken": token}).status_code == 302
     assert rows.values().get() != before
 
 
@@ -125,7 +130,7 @@ def test_forms_and_list_actions_need_the_csrf_token(world: World) -> None:
     strict.force_login(world.people.alice)
     key = {"team": "atlantis", "name": "forged", "scopes": ["read"]}
     assert strict.post(reverse("admin:teams_apikey_add"), key).status_code == 403
-    listed = {"action": "approve_selected", "_selected_action": str(world.sales.feedback.pk)}
+    listed = {"action": "reject_selected", "_selected_action": str(world.sales.feedback.pk)}
     assert strict.post(reverse("admin:feedback_feedback_changelist"), listed).status_code == 403
     assert strict.post("/admin/logout/").status_code == 403
     world.sales.feedback.refresh_from_db()

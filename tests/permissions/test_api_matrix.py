@@ -20,6 +20,7 @@ PROBLEM = "application/problem+json"
 def ask(row: Row, token: str | None, *, database: str, generation: UUID) -> Any:
     body = {"database": database, "question": "How many customers are there?", "rating": "up"}
     path = row.address.replace("<uuid:generation_id>", str(generation)).replace("<str:name>", database)
+    path += f"?{row.query}" if row.query else ""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return Client().generic(row.method, f"/{path}", json.dumps(body), "application/json", headers=headers)
 

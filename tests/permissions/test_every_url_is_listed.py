@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from teams.admin.base import ReadOnlyAdmin, TeamScopedAdmin, TeamScopedInline
-from tests.permissions.table import ADMIN_ROWS, API_ROWS, OPEN_ROWS
+from tests.permissions.table import ADMIN_ROWS, API_ROWS, ASK_ROWS, OPEN_ROWS
 
 
 def addresses(resolver: URLResolver, before: str = "") -> Iterator[str]:
@@ -20,7 +20,7 @@ def addresses(resolver: URLResolver, before: str = "") -> Iterator[str]:
 
 
 def test_the_table_and_the_project_have_the_same_addresses() -> None:
-    listed = {row.address for row in [*OPEN_ROWS, *API_ROWS, *ADMIN_ROWS]}
+    listed = {row.address for row in [*OPEN_ROWS, *API_ROWS, *ADMIN_ROWS, *ASK_ROWS]}
     assert listed == set(addresses(get_resolver()))
 
 

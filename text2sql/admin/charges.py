@@ -12,6 +12,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from teams.admin.base import ReadOnlyAdmin, ScopedRelatedFilter, object_action
 from teams.admin.budgets import AmountField
+from teams.admin.exports import ExportedAdmin
+from teams.admin.filters import ModelFilter, NumbersFilter, TimesFilter
 from teams.models import ApiKey, Charge
 from teams.services.charges import ChargeNotCorrectable
 from teams.site import request_principal
@@ -28,21 +30,31 @@ class CorrectionForm(BaseDialogForm):
 
 
 @admin.register(Charge)
-class ChargeAdmin(ReadOnlyAdmin):
+class ChargeAdmin(ExportedAdmin, ReadOnlyAdmin):
     """The ledger, edited by nobody; what was only estimated an admin may put right."""
 
-    admin_may = frozenset({"view", "act"})
+    admin_may = frozenset({"view", "act", "export"})
+    lead_may = frozenset({"view", "export"})
     list_display = [
         "charged_at", "team", "database", "model", "shown_cost", "shown_state", "shown_input", "shown_write_5m",
         "shown_write_1h", "shown_read", "shown_output",
     ]  # fmt: skip
     list_filter = [
-        ("team", ScopedRelatedFilter), "estimated", ("corrected_at", EmptyFieldListFilter), "cached", "model",
-        "charged_at",
+        ("charged_at", TimesFilter), ("team", ScopedRelatedFilter), "estimated", ("corrected_at", EmptyFieldListFilter),
+        "cached", ("model", ModelFilter), ("cost_usd", NumbersFilter),
     ]  # fmt: skip
+    list_filter_submit = True
     list_select_related = ["team"]
     list_fullwidth = True
-    date_hierarchy = "charged_at"
+    sortable_by = ["charged_at", "shown_cost"]  # what an index keeps in order
+    export_columns = {
+        "charged_at": "charged", "started_at": "started", "team__name": "team", "database": "database",
+        "model": "model", "end_user": "end user", "cost_usd": "cost in USD", "estimated": "estimated",
+        "booked_usd": "first booked in USD", "corrected_at": "corrected", "cached": "cached",
+        "input_tokens": "input tokens", "cache_write_5m_tokens": "cache write 5m tokens",
+        "cache_write_1h_tokens": "cache write 1h tokens", "cache_read_tokens": "cache read tokens",
+        "output_tokens": "output tokens", "generation_id": "generation",
+    }  # fmt: skip
     actions_detail = ["correct"]
     fieldsets = [
         (None, {"fields": ["team", "shown_key", "end_user", "database", "model", "shown_question"]}),

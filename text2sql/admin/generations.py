@@ -1,12 +1,23 @@
-from django.contrib import admin
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
-from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline, ScopedRelatedFilter
+from observability.langfuse.client import trace_page
+from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline, ScopedRelatedFilter, object_action
+from teams.admin.exports import ExportedAdmin
+from teams.admin.filters import ExactFilter, ModelFilter, NumbersFilter, TimesFilter
 from teams.models import Charge
+from teams.site import request_principal
+from text2sql.admin.timelines import timeline_of
 from text2sql.models import Execution, Generation
+from text2sql.services.forgetting import answer_forget
 from text2sql.services.usage import money_text
 
 STATUS_COLOURS = {
@@ -26,24 +37,62 @@ class ExecutionInline(ReadOnlyInline):
     hide_title = True
 
 
+class FeedbackFilter(admin.SimpleListFilter):
+    """Whether people said something, and what. The feedback's app is above this one: it is met by its relation."""
+
+    title = "feedback"
+    parameter_name = "feedback"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "any"), ("up", "thumbs up"), ("down", "thumbs down"), ("none", "none")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        if self.value() is None:
+            return queryset
+        said: Any = Generation._meta.get_field("feedback").related_model
+        found = said.objects.filter(generation=OuterRef("pk"))
+        if self.value() in ("up", "down"):
+            found = found.filter(rating=self.value())
+        return queryset.filter(~Exists(found) if self.value() == "none" else Exists(found))
+
+
 @admin.register(Generation)
-class GenerationAdmin(ReadOnlyAdmin):
+class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
+    admin_may = lead_may = frozenset({"view", "act", "export"})
+    actions_detail = ["forget"]
     list_display = [
         "created_at", "question_start", "team", "database", "shown_status", "shown_mark", "shown_cost",
         "latency_ms", "end_user",
     ]  # fmt: skip
     list_filter = [
+        ("created_at", TimesFilter),
         "status",
         "rung",
         "cached",
         ("team", ScopedRelatedFilter),
         ("database", ScopedRelatedFilter),
-        "model",
+        ("model", ModelFilter),
+        ("session_id", ExactFilter),
+        ("end_user", ExactFilter),
+        ("prompt_version", ExactFilter),
+        ("cost_usd", NumbersFilter),
+        ("latency_ms", NumbersFilter),
+        FeedbackFilter,
     ]
+    list_filter_submit = True
+    list_filter_sheet = True
+    list_fullwidth = True
     list_select_related = ["team", "database"]
+    list_before_template = "admin/text2sql/generation/views.html"
+    sortable_by = ["created_at", "shown_cost", "latency_ms"]  # what an index keeps in order
     search_fields = ["question", "sql"]
-    search_help_text = "Searches questions and SQL."
-    date_hierarchy = "created_at"
+    search_help_text = "Words of questions and SQL"
+    export_columns = {
+        "created_at": "time", "question": "question", "team__name": "team", "database__name": "database",
+        "status": "status", "problem": "problem", "model": "model", "rung": "rung", "cached": "cached",
+        "cost_usd": "cost in USD", "latency_ms": "latency in ms", "end_user": "end user", "session_id": "session",
+        "sql": "SQL", "id": "id",
+    }  # fmt: skip
     inlines = [ExecutionInline]
     fieldsets = [
         (
@@ -55,7 +104,7 @@ class GenerationAdmin(ReadOnlyAdmin):
                 ]
             },
         ),
-        ("Attempts", {"classes": ["tab"], "fields": ["shown_attempts"]}),
+        ("Its way", {"classes": ["tab"], "fields": ["shown_timeline", "shown_attempts"]}),
         (
             "Who and where",
             {
@@ -69,7 +118,7 @@ class GenerationAdmin(ReadOnlyAdmin):
                 "classes": ["tab"],
                 "fields": [
                     "rung", "model", "answered_by", "cached", "strategy", "strategy_reason", "shown_tables",
-                    "schema_version", "glossary_number", "prompt_version", "attempt_count", "latency_ms", "trace_id",
+                    "schema_version", "glossary_number", "prompt_version", "attempt_count", "latency_ms", "shown_trace",
                 ],
             },
         ),
@@ -86,11 +135,36 @@ class GenerationAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
     readonly_fields = [
         "shown_status", "shown_mark", "shown_sql", "shown_database", "shown_cost", "shown_parent", "shown_follow_ups",
-        "shown_choices", "shown_tables", "shown_attempts",
+        "shown_choices", "shown_tables", "shown_attempts", "shown_timeline", "shown_trace",
     ]  # fmt: skip
 
     class Media:
         css = {"all": ["text2sql/answers.css"]}
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Where only failed questions are asked for, also why they failed."""
+        return [*self.list_display, "problem_detail"] if _fails_only(request) else [*self.list_display, "shown_trace"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
+    ) -> tuple[QuerySet[Generation], bool]:
+        return queryset.with_words(search_term), False  # type: ignore[attr-defined]  # it is a GenerationQuerySet
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"list_views": list_views(request), **(extra_context or {})})
+
+    @object_action(
+        "Forget this answer", title="Take this answer out of the cache?", submit="Forget", icon="delete_sweep",
+        text="Whoever asks the question next has Claude asked anew, also in teams that share the answer.",
+    )  # fmt: skip
+    def forget(self, request: HttpRequest, generation: Generation, form: Any) -> str:
+        if not generation.cache_key:
+            messages.warning(request, "This answer was never in the cache.")
+        elif answer_forget(generation, request_principal(request).actor):
+            messages.success(request, "The cache does not hold this answer any more.")
+        else:
+            messages.warning(request, "The cache does not answer; the answer is taken out as soon as it does.")
+        return reverse("admin:text2sql_generation_change", args=[generation.pk])
 
     @display(description="question")
     def question_start(self, generation: Generation) -> str:
@@ -125,9 +199,22 @@ class GenerationAdmin(ReadOnlyAdmin):
     def shown_choices(self, generation: Generation) -> str:
         return ", ".join(generation.choices) or "–"
 
+    @display(description="trace")
+    def shown_trace(self, generation: Generation) -> str:
+        page = trace_page(generation.trace_id)
+        if not page:
+            return generation.trace_id[:8]
+        link = '<a class="text-link" href="{}" target="_blank" rel="noopener">{}</a>'
+        return format_html(link, page, generation.trace_id[:8])
+
     @display(description="tables")
     def shown_tables(self, generation: Generation) -> str:
         return ", ".join(generation.tables) or "–"
+
+    @display(description="timeline")
+    def shown_timeline(self, generation: Generation) -> str:
+        timeline = timeline_of(generation, list(generation.attempts.order_by("number")))
+        return render_to_string("admin/text2sql/generation/timeline.html", {"timeline": timeline})
 
     @display(description="attempts")
     def shown_attempts(self, generation: Generation) -> str:
@@ -147,6 +234,34 @@ class GenerationAdmin(ReadOnlyAdmin):
 def sql_block(sql: str) -> str:
     """SQL as it may stand in an admin page: escaped, its white space kept."""
     return format_html('<pre style="white-space:pre-wrap;max-width:60rem">{}</pre>', sql) if sql else "–"
+
+
+def list_views(request: HttpRequest) -> list[dict[str, Any]]:
+    """The ways to look at the questions, for the tabs above their lists."""
+    questions, sessions = reverse("admin:text2sql_generation_changelist"), reverse("sessions")
+    asked, columns = request.GET, GenerationAdmin.list_display
+    views = [
+        ("Newest", questions, {}),
+        # Without a latency a question is not finished, and those would come first.
+        ("Most expensive", questions, {"o": f"-{columns.index('shown_cost')}"}),
+        ("Slowest", questions, {"o": f"-{columns.index('latency_ms')}", "latency_ms__gte": "0"}),
+        ("Failed", questions, {"status__exact": "failed"}),
+        ("Sessions", sessions, {}),
+    ]
+    return [
+        {
+            "title": title,
+            "link": f"{page}?{urlencode(query)}" if query else page,
+            "active": request.path == page
+            and all(asked.get(name) == query.get(name) for name in ("o", "status__exact")),
+            "has_permission": True,
+        }
+        for title, page, query in views
+    ]
+
+
+def _fails_only(request: HttpRequest) -> bool:
+    return request.GET.get("status__exact") == Generation.Status.FAILED
 
 
 def _link(generation: Generation) -> str:

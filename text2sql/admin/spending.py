@@ -1,7 +1,5 @@
 """Spending: a page for each team, and its file for charge-back. Leads see those of their teams, admins all."""
 
-import csv
-from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +15,7 @@ from django.utils.timesince import timesince
 from teams.admin.bars import bar_of, local_time, usd
 from teams.admin.base import rows_of
 from teams.admin.budgets import money_ends
+from teams.admin.sheets import csv_lines
 from teams.models import Budget, BudgetWindow, Team
 from teams.services.standings import Standing, budget_standings
 from teams.services.windows import budget_zone
@@ -36,8 +35,6 @@ from text2sql.services.spending import (
 LONGEST_SPAN = timedelta(days=366)
 EARLIEST = date(2020, 1, 1)
 CHART_HEIGHT = 120
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How a cell begins that a spreadsheet would compute."""
 
 
 def spending(request: HttpRequest) -> HttpResponse:
@@ -78,25 +75,6 @@ def spending_charges(request: HttpRequest, team_id: str) -> StreamingHttpRespons
     lines = csv_lines([CHARGE_COLUMNS], charge_rows(span))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
-
-
-def csv_lines(*tables: Iterable[list[Any]]) -> Iterator[str]:
-    """Lines of a CSV file in which no cell is a formula."""
-    writer = csv.writer(_Echo())
-    for rows in tables:
-        for row in rows:
-            yield writer.writerow([_cell(value) for value in row])
-
-
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _teams(request: HttpRequest) -> QuerySet[Team]:

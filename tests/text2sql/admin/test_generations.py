@@ -1,5 +1,6 @@
 """A question's page: how its answer came about."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.factories import GenerationFactory
 from tests.people import People
 from tests.permissions.estate import stored_database
 from tests.teams.ledgers import charged
+from text2sql.admin.timelines import timeline_of
 from text2sql.models import Attempt, Generation
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +75,33 @@ def test_the_list_marks_and_filters_what_another_model_answered(people: People, 
     found = root.get("/admin/text2sql/generation/?rung__exact=degraded")
     assert list(found.context["cl"].queryset) == [cheap]
     assert "cheaper model" in found.content.decode()
+
+
+def test_the_way_is_drawn_to_scale_in_the_order_in_which_it_was_gone(people: People, question: Generation) -> None:
+    began = question.created_at
+    at = [(began + timedelta(milliseconds=ms)).isoformat() for ms in (0, 100, 900)]
+    question.steps = [
+        {"name": "guard", "started_at": at[2], "ended_at": at[2]},
+        {"name": "build_context", "started_at": at[0], "ended_at": at[1]},
+    ]
+    question.finished_at = began + timedelta(seconds=1)
+    question.attempts.filter(number=1).update(
+        started_at=began + timedelta(milliseconds=250), finished_at=began + timedelta(milliseconds=750)
+    )
+    question.save()
+    timeline = timeline_of(question, list(question.attempts.filter(number=1)))
+    assert timeline["whole"] == "1,000 ms"
+    assert [(bar["name"], bar["left"], bar["width"], bar["took"]) for bar in timeline["bars"]] == [
+        ("context", "0.00", "10.00", "100 ms"),
+        ("Claude, first", "25.00", "50.00", "500 ms"),
+        ("guard", "90.00", "0.50", "0 ms"),
+    ]
+    html = shown(people.signed_in(people.alice), question)
+    assert "12 of 400 tables" in html
+    assert 'x="25.00"' in html
+
+
+def test_a_question_that_has_not_begun_has_no_way_yet(people: People, question: Generation) -> None:
+    question.attempts.all().delete()
+    Generation.objects.filter(pk=question.pk).update(status="queued", finished_at=None)
+    assert "It has not begun." in shown(people.signed_in(people.alice), question)

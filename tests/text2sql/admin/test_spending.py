@@ -12,13 +12,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from teams.admin.sheets import csv_lines
 from teams.models import Team
 from teams.services.top_ups import window_top_up
 from teams.services.windows import window_open
 from tests.factories import BudgetFactory, make_key
 from tests.people import People
 from tests.teams.ledgers import charged, charged_daily, langfuse_day
-from text2sql.admin.spending import csv_lines
 
 pytestmark = pytest.mark.django_db
 
