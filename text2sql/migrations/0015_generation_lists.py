@@ -81,15 +81,15 @@ class Migration(migrations.Migration):
                 django.contrib.postgres.search.SearchVector(
                     models.Func(
                         models.F("question"),
-                        models.Value("./:@-"),
-                        models.Value("     "),
+                        models.Value("./:@-+<>&"),
+                        models.Value("         "),
                         function="translate",
                         output_field=models.TextField(),
                     ),
                     models.Func(
                         models.F("sql"),
-                        models.Value("./:@-"),
-                        models.Value("     "),
+                        models.Value("./:@-+<>&"),
+                        models.Value("         "),
                         function="translate",
                         output_field=models.TextField(),
                     ),

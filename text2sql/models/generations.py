@@ -15,8 +15,8 @@ from teams.models import ApiKey, Team
 from teams.models.budgets import UsdField
 from text2sql.models.databases import Database
 
-# PostgreSQL takes "orders.amount" for the name of a host, which is one word.
-_JOINTS = "./:@-"
+# PostgreSQL takes "orders.amount" for the name of a host, which is one word, and "<gross>" for a tag, which is none.
+_JOINTS = "./:@-+<>&"
 
 
 def _in_words(field: str) -> Func:
