@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from pytest_django import Settings
 
 from tests.people import People, make_people
@@ -19,6 +20,18 @@ CREATE TABLE orders (
 INSERT INTO customers VALUES (1, 'Ada', 'ada@example.com', 'north'), (2, 'Bert', 'bert@example.com', 'south');
 INSERT INTO orders VALUES (1, 1, 10.50, '2026-01-01'), (2, 1, 4.50, '2026-01-02'), (3, 2, 7, '2026-01-03');
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> None:
+    """Tables are emptied by DELETE after a test: with few rows in them, TRUNCATE takes eight times as long."""
+
+    def sql_flush(style: object, tables: list[str], **_: object) -> list[str]:
+        # As a replica, so that neither the order of the tables nor the audit's trigger is in the way.
+        emptied = "; ".join(f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables)  # noqa: S608  # ours
+        return [f"SET LOCAL session_replication_role = replica; {emptied}"] if tables else []
+
+    connection.ops.sql_flush = sql_flush  # type: ignore[method-assign, assignment]  # as long as the tests run
 
 
 @pytest.fixture

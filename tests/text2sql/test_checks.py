@@ -46,6 +46,7 @@ def manage(folder: Path, *arguments: str, **changes: str) -> subprocess.Complete
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, PRODUCTION], ids=["debug", "production"])
 def test_right_settings_pass(tmp_path: Path, changes: dict[str, str]) -> None:
     run = manage(tmp_path, "check", **changes)
@@ -53,6 +54,7 @@ def test_right_settings_pass(tmp_path: Path, changes: dict[str, str]) -> None:
     assert "no issues" in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -110,6 +112,7 @@ def test_a_model_without_a_price_is_an_error(settings: Settings) -> None:
     assert (unpriced.level, unpriced.id, bool(unpriced.hint)) == (ERROR, "text2sql.E030", True)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_model_is_looked_at_where_the_database_is_checked(tmp_path: Path) -> None:
     url = database_url(application_name="checks")
@@ -147,6 +150,7 @@ def test_the_example_names_exactly_the_settings_that_are_read() -> None:
     assert named == read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [("CLAUDE_MAX_TOKENS", "many"), ("ENABLE_CACHE", "ture"), ("DATABASE_URL", "nonsense://x")]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a process for each
+
 ROOT = Path(__file__).parents[2]
 
 CATALOG = {
