@@ -82,7 +82,7 @@ import django
 django.setup()
 import observability.tasks, observability.urls
 from observability.services import alerts, audit, costs, prices, scores, traces
-print([name for name in ("langfuse", "opentelemetry") if name in sys.modules])
+print([name for name in ("langfuse", "opentelemetry.sdk", "opentelemetry.exporter") if name in sys.modules])
 """
 
 

@@ -84,14 +84,14 @@ def test_another_teams_row_answers_like_one_that_does_not_exist(world: World) ->
         nobodys = "no-such-team" if by_slug else "987654321" if key.isdecimal() else str(uuid4())
         theirs, none = (visit(world.people.signed_in(world.people.mallory), row, k) for k in (key, nobodys))
         assert outcome(theirs) == outcome(none), row
-        assert said(theirs, quote(key)) == said(none, nobodys), row
+        assert said(theirs) == [text.replace(nobodys, quote(key)) for text in said(none)], row
         compared += 1
     assert compared > 90
 
 
-def said(answer: Any, key: str) -> list[str]:
+def said(answer: Any) -> list[str]:
     """All that the answer tells: its body without what differs by chance, where it leads, and its messages."""
-    body = answer.content.decode().replace(key, "KEY")
+    body = answer.content.decode()
     body = "\n".join(line for line in body.splitlines() if "csrf" not in line.lower())
-    messages = [str(message).replace(key, "KEY") for message in get_messages(answer.wsgi_request)]
-    return [body, getattr(answer, "url", "").replace(key, "KEY"), *messages]
+    messages = [str(message) for message in get_messages(answer.wsgi_request)]
+    return [body, getattr(answer, "url", ""), *messages]

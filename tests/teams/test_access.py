@@ -21,15 +21,25 @@ from tests.factories import (
     make_database,
     make_key,
 )
-from text2sql.models import Attempt, EvaluationItem, EvaluationRun, Execution, IdempotencyKey
+from text2sql.models import (
+    Attempt,
+    EvaluationItem,
+    EvaluationPlan,
+    EvaluationRun,
+    ExampleUse,
+    Execution,
+    IdempotencyKey,
+    QuestionDay,
+)
+from text2sql.services.examples import example_publish
 from text2sql.services.glossaries import glossary_save
 from text2sql.services.notes import draft_request
 
 NOT_OWNED = {
-    "BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "ModelLimit", "PrefixCount", "PrefixWarmth",
-    "RetrievalIndex", "SchemaNote",
+    "BudgetCheck", "CacheEntry", "CacheRemoval", "Catalog", "Flight", "ModelLimit", "PrefixCount", "PrefixWarmth",
+    "RetrievalIndex", "SavedQuestion", "SchemaNote",
 }  # fmt: skip
-"""Reached only through a database or a generation that is, or of the whole installation."""
+"""Reached only through a database or a generation that is, or a person's own, or of the whole installation."""
 
 OWNED = [
     model
@@ -81,12 +91,19 @@ def _rows(shop: Path, slug: str) -> str:
     IdempotencyKey.objects.create(
         api_key=key, key="once", body_digest="0" * 64, generation_id=generation.pk, claimed_at=now
     )
-    glossary_save(access=database.accesses.get(), text="revenue: paid orders", actor="test")
+    access = database.accesses.get()
+    glossary_save(access=access, text="revenue: paid orders", actor="test")
+    example = example_publish(
+        access=access, question="How many?", sql="SELECT 1", tables=[], generation=generation, actor="test"
+    )
+    ExampleUse.objects.create(example=example, generation=generation)
+    QuestionDay.objects.create(team=team, database=database, day=now.date())
     draft_request(database=database, team=team, actor="test")
     run = EvaluationRun.objects.create(
         database=database, team=team, source="file", model="m", prompt_version="1", rules="", answered_by="stand-in",
         actor="test", question_count=1, created_at=now,
     )  # fmt: skip
+    EvaluationPlan.objects.create(access=access, run=run)
     EvaluationItem.objects.create(run=run, number=1, question="How many?", gold="SELECT 1")
     FeedbackFactory(generation=generation)
     MembershipFactory(team=team)

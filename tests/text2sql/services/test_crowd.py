@@ -48,7 +48,8 @@ def test_fifty_slow_questions_in_flight_share_a_pool_of_five_connections(shop: P
     assert not Generation.objects.filter(status="running").exists()
     print(f"in flight at once: {watch.in_flight}, connections at most: {watch.connections}")  # noqa: T201  # the proof
     assert watch.in_flight >= 45
-    assert 1 <= watch.connections <= POOL
+    # One more shows for all of them that the process is alive (text2sql/services/flights.py).
+    assert 1 <= watch.connections <= POOL + 1
 
 
 def ask(url: str, token: str, number: int) -> httpx.Response:
