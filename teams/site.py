@@ -3,13 +3,16 @@
 It stands outside teams.admin: importing the rooms registers them, and the site must be whole by then.
 """
 
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
+from observability.services.audit import change_audited
 from teams.access import Principal
 from teams.services.members import user_principal
 
@@ -46,6 +49,16 @@ class TeamAdminSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no t
 
     def has_permission(self, request: HttpRequest) -> bool:
         return may_enter(request_principal(request))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method != "POST":
+            page: HttpResponse = super().password_change(request, extra_context)
+            return page
+        user: Any = request.user
+        actor = request_principal(request).actor
+        with change_audited(user, actor=actor, fields=["password"], secrets=["password"]):
+            answer: HttpResponse = super().password_change(request, extra_context)
+        return answer
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         # "View on site" takes any content type and id, and its 404 tells a row that exists from one that does not.

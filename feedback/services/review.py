@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from feedback.models import Feedback
-from observability.services.audit import audit_record
+from observability.services.audit import audit_record, differing
 from text2sql.models import DatabaseAccess, Example
 from text2sql.pipeline.guard import GuardedStatement
 from text2sql.problems import not_found
@@ -55,7 +55,7 @@ def feedback_review(*, feedback: Feedback, verdict: Verdict) -> Feedback:
     locked = Feedback.objects.select_for_update().filter(pk=feedback.pk, updated_at=verdict.seen_at).first()
     if locked is None:
         raise FeedbackReplaced
-    before, replaced = locked.state, locked.example
+    was, replaced = _told(locked), locked.example
     if verdict.example is not None:
         locked.example = _publish(locked, verdict.example, verdict.actor)
     if replaced is not None and (verdict.example is None or replaced != locked.example):
@@ -65,12 +65,16 @@ def feedback_review(*, feedback: Feedback, verdict: Verdict) -> Feedback:
     if verdict.note is not None:
         locked.review_note = verdict.note
     locked.save(update_fields=["state", "reviewed_by", "reviewed_at", "review_note", "example"])
-    published = {"example": str(locked.example_id)} if verdict.example is not None else {}
     audit_record(
         actor=verdict.actor, verb="feedback.reviewed", target=str(locked.pk), scope=locked.generation.team_id,
-        data={"from": before, "to": verdict.state} | published,
+        data={"verdict": verdict.state, **differing(was, _told(locked))},
     )  # fmt: skip
     return locked
+
+
+def _told(feedback: Feedback) -> dict[str, str | None]:
+    example = str(feedback.example_id) if feedback.example_id else None
+    return {"state": feedback.state, "review_note": feedback.review_note, "example": example}
 
 
 def _publish(feedback: Feedback, verified: Verified, actor: str) -> Example:

@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from typing import Any
+from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from django.db import transaction
@@ -10,10 +10,12 @@ from django.db import transaction
 from observability.encryption import secret_encrypt, secret_rotate
 from observability.models import Alert, AlertChannel, AlertDelivery
 from observability.services.alert_senders import SECRET_PREFIX, SendingFailed, SendingRefused, delivery_send
-from observability.services.audit import audit_record
+from observability.services.audit import audit_record, change_audited
 from observability.services.deliveries import connection_release
 
 SECRET_BYTES = 32
+TOLD = ["name", "kind", "addresses", "scope", "minimum_level", "enabled"]
+SECRETS = ["encrypted_url", "encrypted_secret"]
 
 
 @transaction.atomic
@@ -22,24 +24,23 @@ def channel_save(channel: AlertChannel, *, url: str = "", actor: str) -> str:
 
     It is the only time the secret is given away. The audit tells everything but URL and secret.
     """
-    was = AlertChannel.objects.filter(pk=channel.pk).first()
-    channel.save()  # the secrets are bound to its id
+    is_new = not AlertChannel.objects.filter(pk=channel.pk).exists()
     secret = ""
-    if url:
-        channel.encrypted_url = secret_encrypt(url, bound_to=channel.url_owner)
-    if was is None and channel.kind == AlertChannel.Kind.WEBHOOK:
-        secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-        channel.encrypted_secret = secret_encrypt(secret, bound_to=channel.secret_owner)
-    channel.save(update_fields=["encrypted_url", "encrypted_secret"])
-    _audit(channel, "changed" if was else "added", actor, {"was": _told(was), "url_changed": bool(url)} if was else {})
+    with _audited(channel, actor):
+        channel.save()  # the secrets are bound to its id
+        if url:
+            channel.encrypted_url = secret_encrypt(url, bound_to=channel.url_owner)
+        if is_new and channel.kind == AlertChannel.Kind.WEBHOOK:
+            secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+            channel.encrypted_secret = secret_encrypt(secret, bound_to=channel.secret_owner)
+        channel.save(update_fields=["encrypted_url", "encrypted_secret"])
     return secret
 
 
-@transaction.atomic
 def channel_delete(channel: AlertChannel, *, actor: str) -> None:
     """Take it away, with what waits for it."""
-    _audit(channel, "deleted", actor)
-    channel.delete()
+    with _audited(channel, actor):
+        channel.delete()
 
 
 def channel_test(channel: AlertChannel, *, actor: str) -> str:
@@ -78,11 +79,7 @@ def channel_secrets_rotate() -> int:
     return count
 
 
-def _audit(channel: AlertChannel, verb: str, actor: str, more: dict[str, Any] | None = None) -> None:
-    data = {"is": _told(channel), **(more or {})} if verb != "deleted" else {"was": _told(channel)}
-    audit_record(actor=actor, verb=f"alert_channel.{verb}", target=channel.name, scope=channel.scope, data=data)
-
-
-def _told(channel: AlertChannel) -> dict[str, Any]:
-    names = ("name", "kind", "addresses", "scope", "minimum_level", "enabled")
-    return {name: getattr(channel, name) for name in names}
+def _audited(channel: AlertChannel, actor: str) -> AbstractContextManager[None]:
+    return change_audited(
+        channel, actor=actor, target=channel.name, scope=channel.scope, fields=[*TOLD, *SECRETS], secrets=SECRETS
+    )

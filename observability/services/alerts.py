@@ -20,7 +20,7 @@ from observability.logging import ALERTS
 from observability.models import Alert, AlertChannel, AlertDelivery
 from observability.models.alerts import Level
 from observability.services.alert_senders import SendingFailed, SendingRefused, delivery_send
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change
 from observability.services.backlog import WAITING
 from observability.services.deliveries import LEASE, SENDING, ExportOutcome, connection_release
 
@@ -106,7 +106,10 @@ def alert_acknowledge(*, alert: Alert, actor: str, note: str = "") -> bool:
         acknowledged_at=now, acknowledged_by=actor, note=note
     )
     if acknowledged:
-        audit_record(actor=actor, verb="alert.acknowledged", target=alert.key, scope=alert.scope, data={"note": note})
+        audit_change(
+            actor=actor, verb="alert.acknowledged", target=alert.key, scope=alert.scope,
+            was={"acknowledged_by": "", "note": ""}, now={"acknowledged_by": actor, "note": note},
+        )  # fmt: skip
     return bool(acknowledged)
 
 

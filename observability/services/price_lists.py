@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Field
 
 from observability.models import Price
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change
 from observability.services.prices import price_rows, prices_forget
 
 LONGEST = 1_000_000  # characters of a list
@@ -106,15 +106,15 @@ def price_save(price: Price, *, actor: str) -> None:
 def price_delete(price: Price, *, actor: str) -> None:
     with transaction.atomic():
         was = {field.name: _text(getattr(price, field.name)) for field in _fields()}
-        _audit(actor, "deleted", price, was=was, now={})
+        _audit(actor, "deleted", price, was=was, now=None)
         price.delete()
 
 
 def _audit(
-    actor: str, verb: str, price: Price, *, was: Mapping[str, str | None], now: Mapping[str, str | None]
+    actor: str, verb: str, price: Price, *, was: Mapping[str, str | None], now: Mapping[str, str | None] | None
 ) -> None:
-    data = {"price": str(price), "was": dict(was), "now": dict(now)}
-    audit_record(actor=actor, verb=f"price.{verb}", target=str(price.pk), data=data)
+    target = str(price.pk)
+    audit_change(actor=actor, verb=f"price.{verb}", target=target, was=was, now=now, told={"name": str(price)})
 
 
 def _no_number(constant: str) -> Any:

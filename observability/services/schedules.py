@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from observability.models import Schedule
-from observability.services.audit import audit_record
+from observability.services.audit import audit_record, change_audited
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,11 @@ def schedule_run_now(*, schedule: Schedule, actor: str) -> None:
     audit_record(actor=actor, verb="schedule.run_now", target=schedule.name)
 
 
-@transaction.atomic
-def schedule_change(schedule: Schedule) -> None:
+def schedule_change(schedule: Schedule, *, actor: str) -> None:
     """Store how often it runs and whether; where that is more often than before, the next run comes that soon."""
-    row = Schedule.objects.filter(pk=schedule.pk)
-    row.update(every_minutes=schedule.every_minutes, enabled=schedule.enabled)
-    soon = timezone.now() + schedule.every
-    row.filter(next_run_at__gt=soon).update(next_run_at=soon)
+    fields = ["every_minutes", "enabled"]
+    with change_audited(schedule, actor=actor, target=schedule.name, fields=fields):
+        row = Schedule.objects.filter(pk=schedule.pk)
+        row.update(every_minutes=schedule.every_minutes, enabled=schedule.enabled)
+        soon = timezone.now() + schedule.every
+        row.filter(next_run_at__gt=soon).update(next_run_at=soon)

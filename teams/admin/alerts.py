@@ -19,6 +19,7 @@ from observability.outgoing import AddressRefused, url_check
 from observability.services.alert_channels import channel_delete, channel_save, channel_test
 from observability.services.alerts import alert_acknowledge
 from teams.admin.base import ReadOnlyInline, TeamScopedAdmin, object_action
+from teams.admin.filters import ScopeFilter
 from teams.admin.records import DELIVERY_COLOURS, RecordAdmin
 from teams.models import Team
 from teams.site import request_principal
@@ -37,18 +38,6 @@ class AcknowledgedFilter(admin.EmptyFieldListFilter):
     def choices(self, changelist: Any) -> Any:
         for choice, words in zip(super().choices(changelist), ("all", "open", "acknowledged"), strict=True):
             yield {**choice, "display": words}
-
-
-class ScopeFilter(admin.AllValuesFieldListFilter):
-    """The teams that have alerts, among those the person may see."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.title = "team"
-
-    def choices(self, changelist: Any) -> Any:
-        for choice in super().choices(changelist):
-            yield {**choice, "display": choice["display"] or "the organisation"}
 
 
 class AcknowledgeForm(BaseDialogForm):
@@ -199,7 +188,6 @@ class AlertChannelAdmin(TeamScopedAdmin):
 
     form = AlertChannelForm
     admin_may = frozenset({"view", "add", "change", "delete", "act"})
-    audited_by_service = frozenset({"added", "changed", "deleted"})
     list_display = ["name", "kind", "shown_scope", "minimum_level", "enabled", "created_at"]
     list_filter = ["kind", "enabled"]
     ordering = ["name"]
@@ -248,10 +236,6 @@ class AlertChannelAdmin(TeamScopedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: AlertChannel) -> None:
         channel_delete(obj, actor=request_principal(request).actor)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AlertChannel]) -> None:
-        for channel in queryset:
-            self.delete_model(request, channel)
 
     @object_action(
         "Send a test",

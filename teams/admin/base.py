@@ -1,6 +1,7 @@
 """The two base classes of every admin page. Whatever door a lead tries, only rows of their own teams are behind it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,14 +10,14 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth.models import User
 from django.core import checks
 from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.views import ChangeList
 
-from observability.services.audit import audit_record
+from observability.services.audit import change_audited
 from teams.access import Principal, TenantQuerySet
 from teams.admin.lists import BoundedChangeList, BoundedPaginator
 from teams.models import Team
@@ -71,8 +72,8 @@ class TeamScopedAdmin(_Scoped, ModelAdmin):
 
     admin_may: ClassVar[frozenset[str]] = frozenset({"view", "add", "change", "delete"})
     lead_may: ClassVar[frozenset[str]] = frozenset()
-    # What the services behind the page audit themselves.
-    audited_by_service: ClassVar[frozenset[str]] = frozenset()
+    # Fields of which the audit tells only that they have changed.
+    secrets: ClassVar[frozenset[str]] = frozenset()
     list_per_page = 30
     paginator: ClassVar[Any] = BoundedPaginator
     show_full_result_count = False
@@ -133,30 +134,34 @@ class TeamScopedAdmin(_Scoped, ModelAdmin):
         response: HttpResponse = super().history_view(request, object_id, extra_context)
         return response
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        self._audit(request, "added", obj, message)
-        return super().log_addition(request, obj, message)
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        with self.audited(request, obj):
+            super().save_model(request, obj, form, change)
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        self._audit(request, "changed", obj, message)
-        return super().log_change(request, obj, message)
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Each row beside the page's own has an entry of its own."""
+        rows = formset.save(commit=False)
+        for row in formset.deleted_objects:
+            with self.audited(request, row):
+                row.delete()
+        for row in rows:
+            with self.audited(request, row):
+                row.save()
+        formset.save_m2m()
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        for obj in queryset:
-            self._audit(request, "deleted", obj, [])
-        return super().log_deletions(request, queryset)
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with self.audited(request, obj):
+            super().delete_model(request, obj)
 
-    def _audit(self, request: HttpRequest, verb: str, obj: Any, message: Any) -> None:
-        """Django calls the log methods inside the transaction of the change, so the entry stands or falls with it."""
-        if verb in self.audited_by_service:
-            return
-        audit_record(
-            actor=request_principal(request).actor,
-            verb=f"{obj._meta.model_name}.{verb}",
-            target=str(obj.pk),
-            scope=obj.pk if isinstance(obj, Team) else getattr(obj, "team_id", None) or "",
-            data={"is" if verb != "deleted" else "was": str(obj), "changes": message},
-        )
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
+        with transaction.atomic():
+            for row in queryset:
+                self.delete_model(request, row)
+
+    def audited(self, request: HttpRequest, row: Row) -> AbstractContextManager[None]:
+        """For what is done to a row without a service that writes its own entry."""
+        scope = str(row.pk) if isinstance(row, Team) else getattr(row, "team_id", None) or ""
+        return change_audited(row, actor=request_principal(request).actor, scope=scope, secrets=self.secrets)
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         return [*super().check(**kwargs), *self._check_filters()]
@@ -188,6 +193,13 @@ class TeamScopedInline(_Scoped, TabularInline):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return True  # the page around it decides; its rows are scoped
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        # The table's head names a column for the eye only.
+        for field in formset.form.base_fields.values():
+            field.widget.attrs.setdefault("aria-label", str(field.label))
+        return formset
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request_principal(request).is_admin

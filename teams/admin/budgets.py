@@ -112,7 +112,6 @@ class BudgetAdmin(TeamScopedAdmin):
     form = BudgetForm
     admin_may = frozenset({"view", "add", "change", "delete", "act"})
     lead_may = frozenset({"view"})
-    audited_by_service = frozenset({"added", "changed", "deleted"})
     list_display = [
         "shown_scope", "shown_period", "shown_bar", "shown_total", "shown_spent", "shown_external", "shown_reserved",
         "shown_remaining", "shown_forecast", "shown_end",
@@ -182,10 +181,6 @@ class BudgetAdmin(TeamScopedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Budget) -> None:
         budget_delete(obj, actor=request_principal(request).actor)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Budget]) -> None:
-        for budget in queryset:
-            self.delete_model(request, budget)
 
     @object_action(
         "Top up", title="Add money to the present period?",

@@ -104,3 +104,15 @@ class ModelFilter(AllValuesFieldListFilter):
         super().__init__(*args, **kwargs)
         models = Price.objects.order_by("model").values_list("model", flat=True).distinct()
         self.lookup_choices: Any = list(models)
+
+
+class ScopeFilter(AllValuesFieldListFilter):
+    """The teams that rows tell of, among those the person may see."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "team"
+
+    def choices(self, changelist: Any) -> Any:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "the organisation"}

@@ -40,7 +40,6 @@ class ModelLimitForm(forms.ModelForm[ModelLimit]):
 class ModelLimitAdmin(TeamScopedAdmin):
     form = ModelLimitForm
     admin_may = frozenset({"view", "add", "change"})
-    audited_by_service = frozenset({"added", "changed"})
     list_display = ["model", "shown_cap", "shown_floor", "observed_p99", "observed_calls", "observed_at"]
 
     def get_fieldsets(self, request: HttpRequest, obj: ModelLimit | None = None) -> Any:

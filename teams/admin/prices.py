@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -58,17 +57,12 @@ class PriceAdmin(TeamScopedAdmin):
     search_fields = ["model"]
     search_help_text = "Searches models."
     list_before_template = "admin/observability/price/list_before.html"
-    audited_by_service = frozenset({"added", "changed", "deleted"})
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: Any) -> None:
         price_save(obj, actor=request_principal(request).actor)
 
     def delete_model(self, request: HttpRequest, obj: Price) -> None:
         price_delete(obj, actor=request_principal(request).actor)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Price]) -> None:
-        for price in queryset:
-            self.delete_model(request, price)
 
     def get_urls(self) -> list[URLPattern]:
         own = path("import/", self.admin_site.admin_view(self.import_view), name="observability_price_import")

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change, value_told
 from teams.models import BudgetWindow, Charge
 
 
@@ -32,12 +32,14 @@ def charge_correct(*, charge: Charge, cost: Decimal, reason: str, actor: str) ->
         BudgetWindow.objects.filter(pk=window.pk).update(spent_usd=F("spent_usd") + change)
     if locked.booked_usd is None:
         locked.booked_usd = locked.cost_usd
-    audit_record(
+    audit_change(
         actor=actor,
         verb="charge.corrected",
         target=str(locked.pk),
         scope=locked.team_id,
-        data={"old_usd": str(locked.cost_usd), "new_usd": str(cost), "reason": reason},
+        was={"cost_usd": value_told(locked.cost_usd)},
+        now={"cost_usd": value_told(cost)},
+        told={"reason": reason},
     )
     locked.cost_usd, locked.corrected_at = cost, timezone.now()
     locked.save(update_fields=["cost_usd", "booked_usd", "corrected_at"])

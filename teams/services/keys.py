@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change, value_told
 from teams.access import Principal, Scope
 from teams.models import ApiKey, Team
 
@@ -48,12 +48,14 @@ def key_issue(
         expires_at=expires_at,
         created_by=created_by,
     )
-    audit_record(
+    audit_change(
         actor=actor,
         verb="api_key.issued",
         target=str(key.id),
         scope=team.slug,
-        data={"name": name, "scopes": key.scopes},
+        was=None,
+        now={"name": name, "scopes": key.scopes, "expires_at": value_told(expires_at)},
+        told={"name": str(key)},
     )
     return key, token
 
@@ -61,13 +63,16 @@ def key_issue(
 @transaction.atomic
 def key_revoke(*, key: ApiKey, actor: str) -> None:
     """Takes effect with the next request. Revoking twice changes nothing."""
-    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        audit_record(
+    now = timezone.now()
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
+        audit_change(
             actor=actor,
             verb="api_key.revoked",
             target=str(key.id),
             scope=key.team_id,
-            data={"name": key.name},
+            was={"revoked_at": None},
+            now={"revoked_at": value_told(now)},
+            told={"name": str(key)},
         )
 
 

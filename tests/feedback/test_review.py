@@ -69,7 +69,11 @@ def test_an_approved_thumbs_up_becomes_an_example_of_its_question_and_sql(desk: 
     assert now.reviewed_at is not None
     entry = AuditEntry.objects.get(verb="feedback.reviewed")
     assert (entry.actor, entry.target, entry.scope) == ("user:alice", str(feedback.pk), "sales")
-    assert entry.data == {"from": "new", "to": "approved", "example": str(example.pk)}
+    assert entry.data == {
+        "verdict": "approved",
+        "was": {"state": "new", "review_note": "", "example": None},
+        "now": {"state": "approved", "review_note": "Checked by hand.", "example": str(example.pk)},
+    }
     shown = desk.shown(feedback)
     assert "Checked by hand." in shown
     assert "Who buys here?, version 1" in shown
@@ -126,7 +130,9 @@ def test_the_correction_starts_with_what_was_said_and_becomes_the_example(desk: 
     now = reread(feedback)
     assert (now.state, now.example, now.review_note) == ("corrected", example, "North it is.")
     assert now.corrected_sql == feedback.corrected_sql  # what people said stays
-    assert reviews() == [{"from": "new", "to": "corrected", "example": str(example.pk)}]
+    assert [(each["was"]["state"], each["now"]) for each in reviews()] == [
+        ("new", {"state": "corrected", "example": str(example.pk), "review_note": "North it is."})
+    ]
 
 
 def test_without_a_correction_the_answers_sql_is_corrected(desk: Desk) -> None:
@@ -171,7 +177,7 @@ def test_rejecting_makes_no_example(desk: Desk) -> None:
     desk.act("reject", feedback, note="Too special.")
     now = reread(feedback)
     assert (now.state, now.review_note, now.reviewed_by) == ("rejected", "Too special.", desk.lead)
-    assert reviews() == [{"from": "new", "to": "rejected"}]
+    assert [each["now"] for each in reviews()] == [{"state": "rejected", "review_note": "Too special."}]
     assert not Example.objects.exists()
 
 

@@ -303,7 +303,7 @@ def test_url_and_secret_stand_nowhere_in_the_clear(receiver: Receiver) -> None:
     assert "very-private" not in "".join(stored)
     assert secret not in "".join(stored)
     changed = AuditEntry.objects.get(verb="alert_channel.changed")
-    assert changed.data["url_changed"] is True
+    assert changed.data == {"name": channel.name, "was": {}, "now": {"url": "changed"}}
     assert receiver.requests[0].path == "/T1/very-private"
 
 

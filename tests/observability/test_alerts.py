@@ -193,7 +193,8 @@ def test_an_alert_is_acknowledged_once_and_the_first_word_stands() -> None:
     assert (alert.acknowledged_by, alert.note) == ("user:alice", "I look into it.")
     entry = AuditEntry.objects.get(verb="alert.acknowledged")
     assert (entry.actor, entry.target, entry.scope) == ("user:alice", alert.key, "sales")
-    assert entry.data == {"note": "I look into it."}
+    assert entry.data["was"] == {"acknowledged_by": "", "note": ""}
+    assert entry.data["now"] == {"acknowledged_by": "user:alice", "note": "I look into it."}
 
 
 @pytest.mark.django_db

@@ -102,10 +102,10 @@ def test_more_often_takes_effect_at_once_and_less_often_after_the_next_run() -> 
     schedules_run()
     row = schedule()
     row.every_minutes = 5
-    schedule_change(row)
+    schedule_change(row, actor="user:root")
     assert schedule().next_run_at <= timezone.now() + 5 * MINUTE
     row.every_minutes, row.enabled = 600, False
-    schedule_change(row)
+    schedule_change(row, actor="user:root")
     assert schedule().next_run_at <= timezone.now() + 5 * MINUTE
     assert not schedule().enabled
 

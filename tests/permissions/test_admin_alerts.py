@@ -147,7 +147,7 @@ def test_a_change_without_a_url_keeps_the_stored_one(root: Client, world: World,
     changed = AlertChannel.objects.get(pk=channel.pk)
     assert (changed.minimum_level, changed.encrypted_url) == ("critical", channel.encrypted_url)
     entry = AuditEntry.objects.get(verb="alert_channel.changed")
-    assert (entry.data["was"]["minimum_level"], entry.data["is"]["minimum_level"]) == ("info", "critical")
+    assert (entry.data["was"]["minimum_level"], entry.data["now"]["minimum_level"]) == ("info", "critical")
     assert root.post(page, form("webhook", name="my slack", url=receiver.url("/second"))).status_code == 302
     changed = AlertChannel.objects.get(pk=channel.pk)
     assert changed.kind == "slack"  # a channel stays what it is

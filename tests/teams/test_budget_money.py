@@ -112,6 +112,7 @@ def test_a_top_up_leaves_its_reason_and_an_audit_line() -> None:
     event = AuditEntry.objects.filter(verb="budget.topped_up").latest("at")
     assert (event.actor, event.scope, event.target) == ("root", budget.team_id, str(budget.pk))
     assert event.data["reason"] == "Fair week"
+    assert (event.data["was"], event.data["now"]) == ({"top_up_usd": "0.5"}, {"top_up_usd": "0.75"})
 
 
 # --- Estimates put right --------------------------------------------------------------------------------------------
@@ -138,7 +139,8 @@ def test_a_corrected_estimate_changes_every_window_that_counts_it() -> None:
     assert (charge.cost_usd, charge.booked_usd) == (Decimal("0.15"), Decimal("0.4"))
     assert charge.corrected_at is not None
     event = AuditEntry.objects.get(verb="charge.corrected")
-    assert (event.data["new_usd"], event.data["reason"], event.scope) == ("0.15", "Invoice", team.pk)
+    assert (event.data["was"], event.data["now"]) == ({"cost_usd": "0.4"}, {"cost_usd": "0.15"})
+    assert (event.data["reason"], event.scope) == ("Invoice", team.pk)
 
 
 def test_a_second_correction_keeps_what_was_booked_first() -> None:

@@ -86,6 +86,7 @@ def test_an_admin_changes_how_often_it_runs_and_that_is_audited(people: People) 
     assert row.next_run_at <= timezone.now() + timedelta(minutes=10)
     entry = AuditEntry.objects.get()
     assert (entry.verb, entry.target, entry.actor) == ("schedule.changed", "check budgets", "user:root")
+    assert (entry.data["was"], entry.data["now"]) == ({"every_minutes": 30}, {"every_minutes": 10})
     assert client.post(f"{SCHEDULE}change/", {"every_minutes": "0", "enabled": "on"}).status_code == 200
     assert Schedule.objects.get().every_minutes == 10
     assert people.signed_in(people.alice).get(f"{SCHEDULE}change/").status_code == 403

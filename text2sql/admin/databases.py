@@ -20,17 +20,23 @@ from teams.site import request_principal
 from text2sql.admin.row_filters import RowFiltersField, filters_check, filters_text
 from text2sql.models import Database, DatabaseAccess, DraftRun, SchemaNote
 from text2sql.pipeline.schema import Schema
-from text2sql.services.databases import database_add, database_probe, database_url_set, url_check
+from text2sql.services.databases import (
+    ACCESS_TERMS,
+    DATABASE_TERMS,
+    access_delete,
+    access_save,
+    database_add,
+    database_change,
+    database_probe,
+    database_url_set,
+    url_check,
+)
 from text2sql.services.example_checks import examples_check
 from text2sql.services.forgetting import answers_forget
 from text2sql.services.notes import draft_request
 from text2sql.services.syncing import sync_request
 from text2sql.targets.errors import TargetError, UrlRejected
 
-SETTINGS = [
-    "name", "description", "row_cap", "timeout_seconds", "context_tokens", "cost_ceiling", "allowed_functions",
-    "share_text",
-]  # fmt: skip
 FUNCTION_NAME = re.compile(r"[a-z_]\w*(\.[a-z_]\w*)*", re.ASCII)
 
 
@@ -82,7 +88,7 @@ class DatabaseForm(forms.ModelForm[Database]):
 
     class Meta:
         model = Database
-        fields = SETTINGS
+        fields = DATABASE_TERMS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -109,7 +115,7 @@ class AccessForm(forms.ModelForm[DatabaseAccess]):
 
     class Meta:
         model = DatabaseAccess
-        fields = ["team", "tables", "hidden_columns", "row_filters"]
+        fields = ACCESS_TERMS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -185,7 +191,6 @@ class DatabaseAdmin(TeamScopedAdmin):
     form = DatabaseForm
     lead_may = frozenset({"view", "act"})
     admin_may = frozenset({"view", "add", "change", "act", "forget"})
-    audited_by_service = frozenset({"added"})
     list_filter = ["dialect", "sync_state"]
     list_select_related = ["catalog"]
     search_fields = ["name", "description"]
@@ -199,7 +204,7 @@ class DatabaseAdmin(TeamScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         is_admin = request_principal(request).is_admin
-        shown = [*SETTINGS[:2], *(["url"] if is_admin else []), *SETTINGS[2:]]
+        shown = [*DATABASE_TERMS[:2], *(["url"] if is_admin else []), *DATABASE_TERMS[2:]]
         if obj is None:
             return [(None, {"fields": shown})]
         # How many tables there are, and questions about them, would tell a lead of tables closed to the team.
@@ -215,21 +220,24 @@ class DatabaseAdmin(TeamScopedAdmin):
     def save_model(self, request: HttpRequest, obj: Database, form: forms.ModelForm[Database], change: bool) -> None:
         actor, values = request_principal(request).actor, form.cleaned_data
         if not change:
-            added = database_add(name=values["name"], url=values["url"], description=values["description"], actor=actor)
+            terms = {name: values[name] for name in DATABASE_TERMS}
+            added = database_add(
+                name=terms.pop("name"), url=values["url"], description=terms.pop("description"), terms=terms,
+                actor=actor,
+            )  # fmt: skip
             obj.pk, obj._state.adding = added.pk, False
             messages.info(request, "Its tables are being read; reload in a few seconds to see the result.")
-        # Only what the form shows: the worker writes to the same row.
-        obj.save(update_fields=SETTINGS)
-        if change and values["url"]:
+            return
+        database_change(obj, actor=actor)
+        if values["url"]:
             database_url_set(database=obj, url=values["url"], actor=actor)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        actor = request_principal(request).actor
         for access in formset.save(commit=False):
-            # Only what the form shows, here too: publishing an example or a glossary moves numbers in the same row.
-            access.save(update_fields=None if access._state.adding else AccessForm.Meta.fields)
+            access_save(access, actor=actor)
         for gone in formset.deleted_objects:
-            gone.delete()
-        formset.save_m2m()
+            access_delete(gone, actor=actor)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -78,7 +78,6 @@ class SchemaNoteAdmin(TeamScopedAdmin):
 
     form = NoteForm
     admin_may = frozenset({"view", "add", "change", "delete", "act"})
-    audited_by_service = frozenset({"added", "changed", "deleted"})
     list_display = ["shown_name", "database", "text", "draft", "shown_values"]
     list_filter = [("database", ScopedRelatedFilter), ("draft", EmptyFieldListFilter), "is_sampled"]
     list_select_related = ["database"]

@@ -21,7 +21,6 @@ class EvaluationPlanAdmin(TeamScopedAdmin):
     """How often a team's approved examples of a database are asked again, at the team's expense."""
 
     admin_may = lead_may = frozenset({"view", "add", "change"})
-    audited_by_service = frozenset({"added", "changed"})
     list_display = [
         "shown_database", "shown_team", "enabled", "every_days", "question_limit", "drop_points", "shown_run",
         "next_run_at", "problem",

@@ -71,7 +71,6 @@ class GlossaryAdmin(TeamScopedAdmin):
 
     form = GlossaryForm
     admin_may = lead_may = frozenset({"view", "add", "change", "act"})
-    audited_by_service = frozenset({"added", "changed"})
     list_display = ["shown_database", "shown_team", "number", "shown_size", "actor", "created_at"]
     list_filter = [("access__database", ScopedRelatedFilter), ("access__team", ScopedRelatedFilter)]
     list_select_related = ["access__database", "access__team"]

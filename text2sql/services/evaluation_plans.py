@@ -17,7 +17,7 @@ from django.utils import timezone
 from observability.encryption import UnreadableSecret
 from observability.models import Alert
 from observability.services.alerts import alert_raise
-from observability.services.audit import audit_record
+from observability.services.audit import change_audited
 from teams.access import Principal
 from teams.services.budget_alerts import recipients
 from text2sql.models import EvaluationItem, EvaluationPlan, EvaluationRun
@@ -44,28 +44,21 @@ WAIT = timedelta(hours=1)
 """Before a run that was stopped, as by a budget, is tried again."""
 GIVE_UP = timedelta(days=1)
 TOLD = 10
+PLAN_TERMS = ["enabled", "every_days", "question_limit", "drop_points"]
 
 
-@transaction.atomic
 def plan_save(*, plan: EvaluationPlan, actor: str) -> EvaluationPlan:
     """Store what people may set, and nothing that the worker writes; a shorter time also holds for the next run."""
-    is_new = plan._state.adding
-    now = timezone.now()
-    if is_new:
-        plan.save(force_insert=True)
-    else:
-        stored = EvaluationPlan.objects.select_for_update().get(pk=plan.pk)
-        soonest = now + timedelta(days=plan.every_days)
-        plan.next_run_at = min(stored.next_run_at, soonest) if stored.next_run_at else None
-        plan.save(update_fields=["enabled", "every_days", "question_limit", "drop_points", "next_run_at"])
-    audit_record(
-        actor=actor, verb="evaluation_plan.added" if is_new else "evaluation_plan.changed",
-        target=plan.access.database.name, scope=plan.access.team_id,
-        data={
-            "enabled": plan.enabled, "every_days": plan.every_days, "question_limit": plan.question_limit,
-            "drop_points": plan.drop_points,
-        },
-    )  # fmt: skip
+    with change_audited(
+        plan, actor=actor, target=plan.access.database.name, scope=plan.access.team_id, fields=PLAN_TERMS
+    ):
+        if plan._state.adding:
+            plan.save(force_insert=True)
+        else:
+            stored = EvaluationPlan.objects.get(pk=plan.pk)
+            soonest = timezone.now() + timedelta(days=plan.every_days)
+            plan.next_run_at = min(stored.next_run_at, soonest) if stored.next_run_at else None
+            plan.save(update_fields=[*PLAN_TERMS, "next_run_at"])
     return plan
 
 

@@ -6,12 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from observability.services.audit import audit_record
+from observability.services.audit import Values, audit_change
 from text2sql.cache.keys import question_normalize
 from text2sql.models import DatabaseAccess, Example, ExampleUse, Generation
 from text2sql.pipeline.finding import Finding
@@ -69,7 +70,8 @@ def example_publish(
         access=locked, question=question, digest=digest, sql=sql, tables=list(tables), generation=generation,
         number=(newest.number if newest else 0) + 1, actor=actor, created_at=now,
     )  # fmt: skip
-    _move_on(locked, "example.published", example, actor)
+    was = _told(newest) if newest else None
+    _move_on(locked, "example.published", example, actor, was=was, now=_told(example))
     return example
 
 
@@ -82,7 +84,8 @@ def example_switch(*, example: Example, enabled: bool, actor: str) -> None:
         raise ValueError("A newer version has taken its place; switch that one.")
     if switched.exclude(enabled=enabled).update(enabled=enabled):
         example.enabled = enabled
-        _move_on(locked, "example.switched_on" if enabled else "example.switched_off", example, actor)
+        verb = "example.switched_on" if enabled else "example.switched_off"
+        _move_on(locked, verb, example, actor, was={"enabled": not enabled}, now={"enabled": enabled})
 
 
 @transaction.atomic
@@ -95,9 +98,10 @@ def examples_judged(*, access: DatabaseAccess, findings: dict[UUID, Finding | No
         document = found.as_document() if found else None
         if document == example.finding:
             continue
-        example.finding = document
+        was, example.finding = {"finding": example.finding}, document
         example.save(update_fields=["finding"])
-        _move_on(locked, "example.broken" if found else "example.mended", example, actor)
+        verb = "example.broken" if found else "example.mended"
+        _move_on(locked, verb, example, actor, was=was, now={"finding": document})
         changed += 1
     return changed
 
@@ -160,13 +164,20 @@ def _locked(access: DatabaseAccess) -> DatabaseAccess:
     return DatabaseAccess.objects.select_for_update(of=["self"]).select_related("database").get(pk=access.pk)
 
 
-def _move_on(access: DatabaseAccess, verb: str, example: Example, actor: str) -> None:
+def _move_on(
+    access: DatabaseAccess, verb: str, example: Example, actor: str, *, was: Values | None, now: Values
+) -> None:
     access.examples_number += 1
     access.save(update_fields=["examples_number"])
-    audit_record(
-        actor=actor, verb=verb, target=str(example.pk), scope=access.team_id,
-        data={"database": access.database.name, "version": example.number},
+    audit_change(
+        actor=actor, verb=verb, target=str(example.pk), scope=access.team_id, was=was, now=now,
+        told={"name": str(example), "database": access.database.name, "version": example.number},
     )  # fmt: skip
+
+
+def _told(example: Example) -> dict[str, Any]:
+    told = {"question": example.question, "sql": example.sql, "tables": list(example.tables)}
+    return told | {"version": example.number, "enabled": example.enabled, "finding": example.finding}
 
 
 Key = tuple[int, int, str, str, frozenset[str]]

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change
 from text2sql.models import DatabaseAccess, Glossary
 
 
@@ -23,11 +23,12 @@ def glossary_save(*, access: DatabaseAccess, text: str, actor: str) -> Glossary:
     glossary.save(force_insert=True)
     locked.glossary_number = glossary.number
     locked.save(update_fields=["glossary_number"])
-    audit_record(
+    audit_change(
         actor=actor,
         verb="glossary.changed",
         target=locked.database.name,
         scope=locked.team_id,
-        data={"version": glossary.number, "characters": len(text)},
+        was={"version": newest.number if newest else 0, "text": newest.text if newest else ""},
+        now={"version": glossary.number, "text": text},
     )
     return glossary

@@ -4,11 +4,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
 from django.db import transaction
 
 from observability.encryption import UnreadableSecret
-from observability.services.audit import audit_record
+from observability.services.audit import audit_change, audit_record, change_audited
 from teams.models import Team
 from text2sql.models import Database, DraftRun, SchemaNote
 from text2sql.services.connections import connection_release
@@ -19,6 +20,7 @@ from text2sql.targets.sample import sample_values
 logger = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 20.0
+NOTE_TERMS = ["table", "column", "text", "is_sampled"]
 
 
 @transaction.atomic
@@ -31,19 +33,22 @@ def note_save(*, note: SchemaNote, actor: str) -> SchemaNote:
     note.full_clean()
     if not note.is_sampled:
         note.samples = []
-    note.save()
+    with _audited(note, actor):
+        note.save()
     notes_version_renew(note.database)
-    data = {"note": str(note), "text": note.text, "values_shown": note.is_sampled}
-    audit_record(actor=actor, verb="description.changed", target=note.database.name, data=data)
     return note
 
 
 @transaction.atomic
 def note_delete(*, note: SchemaNote, actor: str) -> None:
-    database, name = note.database, str(note)
-    note.delete()
+    database = note.database
+    with _audited(note, actor):
+        note.delete()
     notes_version_renew(database)
-    audit_record(actor=actor, verb="description.deleted", target=database.name, data={"note": name})
+
+
+def _audited(note: SchemaNote, actor: str) -> AbstractContextManager[None]:
+    return change_audited(note, actor=actor, target=note.database.name, fields=NOTE_TERMS)
 
 
 @transaction.atomic
@@ -76,13 +81,17 @@ def drafts_store(*, database: Database, drafts: Mapping[tuple[str, str], str], a
 def drafts_take(*, notes: Iterable[SchemaNote], actor: str) -> int:
     """Take Claude's proposals over as they are; returns how many."""
     taken = [note for note in notes if note.draft]
+    was = {note.pk: note.text for note in taken}
     for note in taken:
         note.text, note.draft = note.draft, ""
         note.save(update_fields=["text", "draft", "updated_at"])
     for database in {note.database for note in taken}:
         notes_version_renew(database)
-        names = [str(note) for note in taken if note.database == database]
-        audit_record(actor=actor, verb="drafts.taken", target=database.name, data={"notes": names})
+        notes_of = [note for note in taken if note.database == database]
+        audit_change(
+            actor=actor, verb="drafts.taken", target=database.name,
+            was={str(note): was[note.pk] for note in notes_of}, now={str(note): note.text for note in notes_of},
+        )  # fmt: skip
     return len(taken)
 
 

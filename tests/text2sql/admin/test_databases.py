@@ -61,7 +61,11 @@ def test_an_admin_sets_what_bounds_a_question(root: Client, database: Database) 
     database.refresh_from_db()
     assert (database.context_tokens, database.cost_ceiling) == (5000, 900)
     assert database.allowed_functions == ["net_of_vat", "sales.week_of"]
-    assert AuditEntry.objects.filter(verb="database.changed", actor="user:root").exists()
+    entry = AuditEntry.objects.get(verb="database.changed", actor="user:root", target="shop")
+    told = {"context_tokens": 5000, "cost_ceiling": 900, "allowed_functions": ["net_of_vat", "sales.week_of"]}
+    assert entry.data["now"].items() >= told.items()
+    assert (entry.data["was"]["cost_ceiling"], entry.data["was"]["allowed_functions"]) == (None, [])
+    assert entry.data["was"].keys() == entry.data["now"].keys()
     assert save(root, database, cost_ceiling="", allowed_functions="").status_code == 302
     database.refresh_from_db()
     assert (database.cost_ceiling, database.allowed_functions) == (None, [])
@@ -79,8 +83,10 @@ def test_a_teams_rows_are_filtered_also_by_a_column_that_it_does_not_see(root: C
     assert filters_of(database) == {
         "customers": "email LIKE '%@example.com'", "orders": "amount > 5 AND ordered_on >= '2026-01-01'",
     }  # fmt: skip
-    entry = AuditEntry.objects.get(verb="database.changed")
-    assert "row_filters" in str(entry.data)
+    entry = AuditEntry.objects.get(verb="access.changed")
+    assert (entry.actor, entry.target, entry.scope) == ("user:root", "shop", "sales")
+    assert entry.data["was"] == {"hidden_columns": [], "row_filters": {}}
+    assert entry.data["now"] == {"hidden_columns": ["customers.email"], "row_filters": filters_of(database)}
     shown = root.get(page(database)).content.decode()
     assert "orders: amount &gt; 5 AND ordered_on" in shown
     assert save(root, database, "").status_code == 302

@@ -41,7 +41,7 @@ def test_an_admin_describes_a_table_and_shows_a_columns_values(root: Client, dat
     database.refresh_from_db()
     assert database.notes_version
     assert sorted(
-        (entry.data["note"], entry.data["values_shown"]) for entry in AuditEntry.objects.filter(actor="user:root")
+        (entry.data["name"], entry.data["now"]["is_sampled"]) for entry in AuditEntry.objects.filter(actor="user:root")
     ) == [("customers", False), ("customers.region", True)]
 
 
@@ -88,7 +88,9 @@ def test_a_description_is_changed_and_settles_its_draft(root: Client, database: 
     assert root.post(page, {"text": "One row for each buyer."}).status_code == 302
     note.refresh_from_db()
     assert (note.text, note.draft) == ("One row for each buyer.", "")
-    assert audited("description.changed").data["note"] == "customers"
+    assert audited("description.changed").data == {
+        "name": "customers", "was": {"text": ""}, "now": {"text": "One row for each buyer."},
+    }  # fmt: skip
 
 
 def test_values_are_read_only_and_go_with_their_switch(root: Client, database: Database) -> None:
@@ -112,7 +114,7 @@ def test_chosen_drafts_are_taken_over(root: Client, database: Database) -> None:
     assert "1 draft taken over. 1 had none." in answer
     told = list(SchemaNote.objects.values_list("text", "draft"))
     assert told == [("A buyer.", ""), ("An order.", ""), ("", left.draft)]
-    assert audited("drafts.taken").data == {"notes": ["customers"]}
+    assert audited("drafts.taken").data == {"was": {"customers": ""}, "now": {"customers": "A buyer."}}
 
 
 @pytest.mark.parametrize("selected", [True, False])
@@ -124,7 +126,8 @@ def test_descriptions_are_deleted_with_an_entry(root: Client, database: Database
     else:
         root.post(f"{LIST}{note.pk}/delete/", {"post": "yes"})
     assert not SchemaNote.objects.exists()
-    assert audited("description.deleted").data == {"note": "customers"}
+    entry = audited("description.deleted")
+    assert (entry.data["name"], entry.data["was"]["text"], entry.data["now"]) == ("customers", "Who buys.", {})
     database.refresh_from_db()
     assert database.notes_version == ""
 

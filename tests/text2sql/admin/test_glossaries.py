@@ -45,7 +45,9 @@ def test_a_lead_writes_the_first_glossary_and_changes_it(alice: Client, access: 
     access.refresh_from_db()
     assert access.glossary_number == 2
     entries = AuditEntry.objects.filter(verb="glossary.changed", scope="sales", actor="user:alice")
-    assert sorted(entry.data["version"] for entry in entries) == [1, 2]
+    assert [(entry.data["was"]["text"], entry.data["now"]["text"]) for entry in entries.order_by("at")] == [
+        ("", "buyer: who paid"), ("buyer: who paid", "buyer: who paid\nor will"),
+    ]  # fmt: skip
     assert [row.number for row in alice.get(LIST).context["cl"].queryset] == [2]
 
 

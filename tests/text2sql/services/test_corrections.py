@@ -40,8 +40,9 @@ def test_an_estimate_is_put_right_in_the_charge_the_windows_and_the_question(sho
     generation.refresh_from_db()
     charge.refresh_from_db()
     assert (generation.cost_usd, charge.booked_usd) == (Decimal("0.35"), Decimal("0.5"))
-    assert [entry.data["new_usd"] for entry in AuditEntry.objects.filter(verb="charge.corrected").order_by("at")] == [
-        "0.2", "0.25",
+    entries = AuditEntry.objects.filter(verb="charge.corrected").order_by("at")
+    assert [(entry.data["was"]["cost_usd"], entry.data["now"]["cost_usd"]) for entry in entries] == [
+        ("0.5", "0.2"), ("0.2", "0.25"),
     ]  # fmt: skip
 
 

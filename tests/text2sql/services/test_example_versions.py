@@ -46,7 +46,8 @@ def test_an_example_is_published_with_who_and_what(asker: Asker) -> None:
     assert (example.number, example.enabled, example.actor, example.replaced_at) == (1, True, "lead", None)
     entry = AuditEntry.objects.get(target=str(example.pk))
     assert (entry.actor, entry.verb, entry.scope) == ("lead", "example.published", "sales")
-    assert entry.data == {"database": "shop", "version": 1}
+    assert (entry.data["database"], entry.data["version"], entry.data["was"]) == ("shop", 1, {})
+    assert (entry.data["now"]["question"], entry.data["now"]["sql"]) == (ASKED, SQL)
     access.refresh_from_db()
     assert access.examples_number == 1
 
