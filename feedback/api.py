@@ -17,13 +17,14 @@ from text2sql.api.auth import principal_of
 from text2sql.api.pagination import NewestFirst
 from text2sql.api.schema import problems
 from text2sql.api.views.generations import generation_find
+from text2sql.services.checking import SQL_LENGTH
 
 
 class OpinionSerializer(serializers.Serializer[Any]):
     rating = serializers.ChoiceField(choices=["up", "down"])
     comment = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
     corrected_sql = serializers.CharField(
-        max_length=20_000, required=False, default="", allow_blank=True,
+        max_length=SQL_LENGTH, required=False, default="", allow_blank=True,
         help_text="What would have been right. It is checked as an answer is; see `findings`.",
     )  # fmt: skip
     end_user = serializers.CharField(

@@ -2,6 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from teams.access import TenantQuerySet
 from text2sql.models import Example, Generation
@@ -51,6 +52,8 @@ class Feedback(models.Model):
         indexes = [
             models.Index(fields=["state", "-updated_at"]),
             models.Index(fields=["-updated_at", "-id"], name="feedback_newest"),
+            # What waits for one team's lead, however much waits for others.
+            models.Index(fields=["generation"], condition=Q(state="new"), name="feedback_waiting"),
         ]
         ordering = ["-updated_at"]
 

@@ -1,7 +1,6 @@
 """The page Feedback analysis. Leads see the feedback of their teams, admins all."""
 
 import re
-from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,22 +13,23 @@ from django.utils import timezone
 from feedback.models import Feedback
 from feedback.services.analysis import Repeated, Satisfaction, Span, feedback_analyse
 from teams.admin.base import rows_of
+from teams.admin.spans import days_asked, last_days
 from teams.site import request_principal
 
-USUAL_SPAN, LONGEST_SPAN = timedelta(days=90), timedelta(days=366)
-EARLIEST = date(2020, 1, 1)
+USUAL = last_days(90)
 SEARCHED = 200
 """Characters of a question that the list is searched for."""
 
 
 def feedback_analysis(request: HttpRequest) -> HttpResponse:
-    span, error = _span(request)
+    days = days_asked(request, timezone.now().date(), USUAL)
+    span = Span(days.first, days.last)
     found = feedback_analyse(rows_of(request_principal(request), Feedback.objects.all()), span)
     whole = {
         **admin.site.each_context(request),
         "title": "Feedback analysis",
         "span": span,
-        "error": error,
+        "error": days.error,
         "total": _row(found.total),
         "groups": [
             {"title": title.capitalize(), "rows": [_row(row) for row in rows]} for title, rows in found.groups.items()
@@ -39,21 +39,6 @@ def feedback_analysis(request: HttpRequest) -> HttpResponse:
         "comments": found.comments,
     }
     return TemplateResponse(request, "admin/feedback/analysis.html", whole)
-
-
-def _span(request: HttpRequest) -> tuple[Span, str]:
-    """The days asked for by `from` and `to` (2026-11-30), else the last 90, and what was wrong with them."""
-    today = timezone.now().date()
-    usual = Span(today - USUAL_SPAN + timedelta(days=1), today)
-    try:
-        last = date.fromisoformat(request.GET.get("to") or today.isoformat())
-        usually = max(last, EARLIEST + USUAL_SPAN) - USUAL_SPAN
-        first = date.fromisoformat(request.GET.get("from") or usually.isoformat())
-    except ValueError:
-        return usual, "Give both days as in 2026-11-30. These are the last 90 days."
-    if not EARLIEST <= first <= last <= today + LONGEST_SPAN or last - first > LONGEST_SPAN:
-        return usual, "The first day must not be later than the last, nor a year before it. These are the last 90 days."
-    return (Span(first, last) if request.GET.get("from") or request.GET.get("to") else usual), ""
 
 
 def _row(row: Satisfaction) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from feedback.services.review import Verified
 from teams.admin.base import rows_of
 from teams.site import request_principal
 from text2sql.pipeline.prompt import QUESTION_LENGTH
-
-SQL_LENGTH = 20_000
+from text2sql.services.checking import SQL_LENGTH
 
 
 def feedback_find(request: HttpRequest, object_id: Any) -> Feedback:

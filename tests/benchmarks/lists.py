@@ -121,7 +121,7 @@ def _questions(user: "User") -> Iterator[str]:
     from text2sql.admin.generations import GenerationAdmin  # noqa: PLC0415  # as above
     from text2sql.models import Generation  # noqa: PLC0415  # as above
 
-    cost, latency = (GenerationAdmin.list_display.index(name) for name in ("shown_cost", "latency_ms"))
+    cost, latency = (GenerationAdmin.list_display.index(name) for name in ("rounded_cost", "latency_ms"))
     one = Generation.objects.led_by(user_principal(user)).exclude(session_id="").exclude(end_user="")[0]
     for query in (
         f"o=-{cost}", f"o={cost}", f"o=-{latency}&latency_ms__gte=0", f"o={latency}", "status__exact=failed",
@@ -143,6 +143,12 @@ def _questions(user: "User") -> Iterator[str]:
     yield "/admin/feedback/feedback/?q=freight"
     yield "/admin/feedback/feedback/?q=C1000"
     yield "/admin/feedback/feedback/?state__exact=new"
+    yield "/admin/answer-cache/"
+    yield f"/admin/answer-cache/{one.team_id}/"
+    yield "/admin/savings/"
+    yield f"/admin/savings/?team={one.team_id}"
+    yield f"/admin/spending/{one.team_id}/"
+    yield f"/admin/teams/team/{one.team_id}/change/"
 
 
 def _milliseconds(client: object, page: str) -> float:

@@ -1,6 +1,5 @@
 """The answer cache: what it has saved each team, and which questions it cannot help with. Leads see their teams."""
 
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +14,10 @@ from django.utils import timezone
 
 from teams.admin.bars import local_time, usd
 from teams.admin.base import rows_of
+from teams.admin.spans import Days, days_asked, last_days
 from teams.models import Team
 from teams.site import request_principal
+from text2sql.models import QuestionDay
 from text2sql.services.cache_figures import (
     AskedQuestion,
     Figures,
@@ -30,17 +31,16 @@ from text2sql.services.cache_figures import (
 )
 from text2sql.services.usage import money_text
 
-DEFAULT_DAYS = 30
-LONGEST_DAYS = 92
-EARLIEST, LATEST = date(2020, 1, 1), date(2199, 12, 31)
+USUAL, LONGEST_DAYS = last_days(30), 92
 TWELVE_DECIMALS = Decimal("1e-12")
 
 
 def answer_cache(request: HttpRequest) -> HttpResponse:
     """By team and database, of the teams that this person may see."""
-    days = days_asked(request, ZoneInfo(settings.ORGANISATION_TIME_ZONE))
+    days = _days(request, ZoneInfo(settings.ORGANISATION_TIME_ZONE))
     teams = {team.pk: team for team in _teams(request)}
-    found = cache_figures(teams.values(), first_day=days["first"], last_day=days["last"])
+    counted = rows_of(request_principal(request), QuestionDay.objects.all())
+    found = cache_figures(counted, first_day=days.first, last_day=days.last)
     rows = [_figures_row(one) | {"team": teams[one.team_id]} for one in found]
     store = store_look()
     return _page(
@@ -59,12 +59,12 @@ def answer_cache_team(request: HttpRequest, team_id: str) -> HttpResponse:
     team = _teams(request).filter(pk=team_id).first()
     if team is None:
         raise Http404  # the same for what is not there and for what is another lead's
-    days = days_asked(request, team.time_zone)
-    found = cache_figures([team], first_day=days["first"], last_day=days["last"])
+    days = _days(request, team.time_zone)
+    found = cache_figures(QuestionDay.objects.filter(team=team), first_day=days.first, last_day=days.last)
     names = [one.database for one in found]
     database = request.GET.get("database", "")
     database = database if database in names else ""
-    asked = questions_asked(team, first_day=days["first"], last_day=days["last"], database=database)
+    asked = questions_asked(team, first_day=days.first, last_day=days.last, database=database)
     most, stale = questions_ranked(asked)
     return _page(
         request,
@@ -85,21 +85,8 @@ def _teams(request: HttpRequest) -> QuerySet[Team]:
     return rows_of(request_principal(request), Team.objects.all())
 
 
-def days_asked(request: HttpRequest, zone: ZoneInfo) -> dict[str, Any]:
-    """`first` and `last` as asked for by `from` and `to` (2026-11-30), else the last 30 days, and an `error`."""
-    today = timezone.now().astimezone(zone).date()
-    usual = {"first": today - timedelta(days=DEFAULT_DAYS - 1), "last": today, "error": ""}
-    if not (request.GET.get("from") or request.GET.get("to")):
-        return usual
-    try:
-        last = date.fromisoformat(request.GET.get("to") or today.isoformat())
-        first = date.fromisoformat(request.GET.get("from") or (last - timedelta(days=DEFAULT_DAYS - 1)).isoformat())
-    except (ValueError, OverflowError):
-        return usual | {"error": "Give both days as in 2026-11-30. These are the last 30 days."}
-    if not EARLIEST <= first <= last <= LATEST or (last - first).days >= LONGEST_DAYS:
-        wrong = f"The first day must not be later than the last, and at most {LONGEST_DAYS} days are shown."
-        return usual | {"error": f"{wrong} These are the last 30 days."}
-    return {"first": first, "last": last, "error": ""}
+def _days(request: HttpRequest, zone: ZoneInfo) -> Days:
+    return days_asked(request, timezone.now().astimezone(zone).date(), USUAL, longest=LONGEST_DAYS)
 
 
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from teams.admin.bars import bar_of, usd
 from teams.admin.base import rows_of
+from teams.admin.spans import days_asked, last_days
 from teams.models import Budget, Team
 from teams.services.standings import budget_standings
 from teams.site import request_principal
@@ -25,8 +26,7 @@ from text2sql.models import Database, QuestionDay
 from text2sql.services.question_days import Figures, overview_sum
 from text2sql.services.spending import month_costs
 
-USUAL = timedelta(days=29)
-LONGEST = timedelta(days=366)
+USUAL = last_days(30)
 BUDGETS, ALERTS, ROWS = 12, 5, 8
 TRACKED = timedelta(days=29)
 CHART_HEIGHT = 120
@@ -38,7 +38,8 @@ def overview_add(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
     now, teams = timezone.now(), list(rows_of(request_principal(request), Team.objects.all()))
     links = Links(clock_of(teams))
     today = now.astimezone(links.clock).date()
-    first, last, error = _span(request, today)
+    days = days_asked(request, today, USUAL)
+    first, last = days.first, days.last
     rows = rows_of(request_principal(request), QuestionDay.objects.all())
     found = overview_sum(rows, first=first, last=last)
     is_usual = (first, last) == (today - TRACKED, today)
@@ -46,7 +47,7 @@ def overview_add(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
     return context | {
         "first_day": first,
         "last_day": last,
-        "error": error,
+        "error": days.error,
         "clock": links.clock.key,
         "cards": [
             _today(tracked, today, links),
@@ -65,22 +66,6 @@ def overview_add(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any
         "waiting": _waiting(request),
         "alerts": _alerts(request),
     }
-
-
-def _span(request: HttpRequest, today: date) -> tuple[date, date, str]:
-    """The days asked for by `from` and `to` (2026-11-30), else the last 30, and what was wrong with them."""
-    usual = today - USUAL, today
-    try:
-        last = date.fromisoformat(request.GET.get("to") or today.isoformat())
-        first = date.fromisoformat(request.GET.get("from") or (last - USUAL).isoformat())
-    except (ValueError, OverflowError):
-        return *usual, "Give both days as in 2026-11-30. These are the last 30 days."
-    if not timedelta(0) <= last - first <= LONGEST or last > today + timedelta(days=1):
-        return (
-            *usual,
-            "The first day must not be later than the last, nor a year before it. These are the last 30 days.",
-        )
-    return first, last, ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +195,7 @@ def _waiting(request: HttpRequest) -> list[dict[str, Any]]:
     for label, state, words in WAITING:
         rows, link = _page(request, label)
         rows = rows.filter(state=state) if state == "new" else rows.filter(finding__isnull=False, replaced_at=None)
-        if count := rows[:100].count():
+        if count := rows.order_by()[:100].count():
             found.append({"count": "99+" if count > 99 else str(count), "words": words, "href": link})
     return found
 

@@ -1,8 +1,8 @@
 """Where to save: what costs most and what is slowest, each with its lever. Leads see their teams, admins all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -11,18 +11,34 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import timezone
 
 from teams.admin.bars import usd
 from teams.admin.base import rows_of
+from teams.admin.spans import Days, days_asked, last_days
 from teams.models import Team
 from teams.site import request_principal
-from text2sql.admin.answer_cache import days_asked
 from text2sql.admin.overview import Links, clock_of
-from text2sql.models import Database
-from text2sql.services.savings import Cause, Group, Grouping, Lever, Order, Ranking, Span, groups_ranked
+from text2sql.models import Database, QuestionDay
+from text2sql.services.savings import (
+    QUESTIONS_COUNTED,
+    Cause,
+    Group,
+    Grouping,
+    Lever,
+    Order,
+    Ranking,
+    Span,
+    TooMuch,
+    first_counted,
+    groups_ranked,
+)
 
 TEXT_SEARCHED = 200
 """So many characters of a question are searched for in the list behind it: an address has an end."""
+USUAL, LONGEST_DAYS = last_days(30), 92
+NOTHING = Ranking(groups=(), found=0, repeats_usd=Decimal(0))
+TOO_MUCH = "So many questions cannot be counted while you wait: choose fewer days, or one team."
 LITTLE = Decimal("0.1")
 """Where all levers together would save less of the cost than this, only another model or effort is left."""
 NO_FIGURE = "A lower effort or a cheaper model: what it saves, and what it loses, an evaluation tells."
@@ -63,28 +79,46 @@ def savings(request: HttpRequest) -> HttpResponse:
     if team and not teams:
         raise Http404  # the same for what is not there and for what is another lead's
     links = Links(clock_of(teams))
-    days = days_asked(request, links.clock)
-    start, end = (datetime.combine(day, time(), links.clock) for day in (days["first"], days["last"] + timedelta(1)))
-    span = Span([one.pk for one in teams], start, end)
+    days = days_asked(request, timezone.now().astimezone(links.clock).date(), USUAL, longest=LONGEST_DAYS)
+    since = days.first if request.GET.get("all") else _since(request, teams, days)
     order = Order.LATENCY if request.GET.get("by") == Order.LATENCY else Order.MONEY
-    link = links.filtered(days["first"], days["last"])
+    link = links.filtered(since, days.last)
     link = partial(link, team__slug__exact=team) if team else link
-    ranked = {grouping: groups_ranked(span, grouping, order) for grouping in Grouping}
+    start, end = (datetime.combine(day, time(), links.clock) for day in (since, days.last + timedelta(1)))
+    try:
+        ranked = groups_ranked(Span([one.pk for one in teams], start, end), order)
+    except TooMuch:
+        ranked, days = dict.fromkeys(Grouping, NOTHING), replace(days, error=TOO_MUCH)
     context = {
         "title": "Where to save",
         "teams": everyone,
         "team": team,
         "days": days,
+        "since": since,
+        "address_of_all": f"?{_with_all(request)}",
         "clock": links.clock.key,
         "order": order,
         "whole": _whole(ranked, link),
         "tables": [_table(table, ranked[table.grouping], link) for table in _tables(ranked, several=len(teams) > 1)],
         "causes": [(name, advice) for name, _, advice in CAUSES.values()],
         "no_figure": NO_FIGURE,
+        "most": QUESTIONS_COUNTED,
     }
     return TemplateResponse(
         request, "admin/text2sql/savings/savings.html", {**admin.site.each_context(request), **context}
     )
+
+
+def _since(request: HttpRequest, teams: list[Team], days: Days) -> date:
+    """The first day that is counted while a person waits."""
+    counted = rows_of(request_principal(request), QuestionDay.objects.filter(team__in=teams))
+    return first_counted(counted, days.first, days.last)
+
+
+def _with_all(request: HttpRequest) -> str:
+    asked = request.GET.copy()
+    asked["all"] = "1"
+    return asked.urlencode()
 
 
 def _tables(ranked: dict[Grouping, Ranking], *, several: bool) -> list[Table]:

@@ -5,9 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from text2sql.pipeline.prompt import QUESTION_LENGTH
+from text2sql.services.checking import SQL_LENGTH
 
-SQL_LENGTH = 20_000
-"""Characters of a statement at most; what Claude may write is shorter."""
 SESSION_LENGTH = 64
 """Characters of a conversation's name at most; the page makes one of 36."""
 

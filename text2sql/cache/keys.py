@@ -15,6 +15,11 @@ def question_normalize(text: str) -> str:
     return " ".join(folded.split()).rstrip(FINAL_MARKS + " ")
 
 
+def question_sql(column: str) -> str:
+    """The text of a column in SQL, without its case, outer space and final punctuation; takes `%(marks)s`."""
+    return f"rtrim(lower(btrim({column})), %(marks)s)"
+
+
 def cache_key(
     *,
     question: str,

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.text import Truncator
 
 from observability.models.deliveries import Delivery, DeliveryQuerySet
 from teams.access import TenantQuerySet
@@ -116,4 +117,4 @@ class EvaluationItem(Delivery):
         ordering = ["run", "number"]
 
     def __str__(self) -> str:
-        return self.question[:80]
+        return Truncator(self.question).chars(80)

@@ -3,6 +3,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.text import Truncator
 
 from teams.access import TenantQuerySet
 from text2sql.models.databases import DatabaseAccess
@@ -48,7 +49,7 @@ class Example(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return self.question[:80]
+        return Truncator(self.question).chars(80)
 
 
 class ExampleUse(models.Model):

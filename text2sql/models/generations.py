@@ -9,6 +9,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.utils.text import Truncator
 
 from teams.access import TenantQuerySet
 from teams.models import ApiKey, Team
@@ -36,6 +37,11 @@ def words_query(text: str) -> SearchQuery | None:
     return SearchQuery(f"{' & '.join(quoted)}:*", search_type="raw", config="simple") if quoted else None
 
 
+# Only questions of evaluations go past the answer cache, and have no key.
+OF_PEOPLE = "g.cache_key <> '' AND g.status NOT IN ('queued', 'running')"
+"""`GenerationQuerySet.of_people` in SQL, about a generation `g`."""
+
+
 class GenerationQuerySet(TenantQuerySet["Generation"]):
     def with_words(self, text: str) -> Self:
         """Those whose question and SQL have the words of a text; of an empty one, all."""
@@ -43,6 +49,10 @@ class GenerationQuerySet(TenantQuerySet["Generation"]):
             return self
         query = words_query(text)
         return self.alias(words=words_in()).filter(words=query) if query else self.none()
+
+    def of_people(self) -> Self:
+        """Finished questions that people asked, not an evaluation: those that figures are about."""
+        return self.exclude(cache_key="").exclude(status__in=[Generation.Status.QUEUED, Generation.Status.RUNNING])
 
 
 class Generation(models.Model):
@@ -152,7 +162,7 @@ class Generation(models.Model):
         ordering = ["-created_at", "-id"]
 
     def __str__(self) -> str:
-        return self.question[:80]
+        return Truncator(self.question).chars(80)
 
     @property
     def is_unfinished(self) -> bool:

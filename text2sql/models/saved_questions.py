@@ -2,6 +2,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.utils.text import Truncator
 
 from text2sql.models.databases import DatabaseAccess
 
@@ -22,4 +23,4 @@ class SavedQuestion(models.Model):
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
-        return self.question[:80]
+        return Truncator(self.question).chars(80)

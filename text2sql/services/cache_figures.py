@@ -1,22 +1,23 @@
-"""What the answer cache has saved, counted from the questions: each hit is a row of its own, so none is lost."""
+"""What the answer cache has saved, counted from the questions: each hit is a row of its own, so none is lost.
+
+The sums are those of the days, as the worker counts them; the questions themselves are looked at for one team only.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Aggregate, Avg, Count, F, FloatField, Max, Min, Q, QuerySet, Sum
+from django.db.models import Aggregate, Count, F, FloatField, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, Lower
 
 from teams.models import Team
 from teams.models.budgets import UsdField
 from text2sql.cache.keys import question_normalize
 from text2sql.cache.probe import TableError, cache_probe
-from text2sql.models import Generation
+from text2sql.models import Generation, QuestionDay
 from text2sql.services.connections import connection_release
 
 QUESTIONS_SHOWN = 20
@@ -115,21 +116,18 @@ class Percentile(Aggregate):
     output_field = FloatField()
 
 
-def cache_figures(teams: Iterable[Team], *, first_day: date, last_day: date) -> list[Figures]:
-    """By team and database, the days by each team's own clock and both included; a query for each clock."""
-    by_zone: dict[str, list[str]] = defaultdict(list)
-    for team in teams:
-        by_zone[team.time_zone.key].append(team.pk)
-    found: list[Figures] = []
-    for zone, ids in by_zone.items():
-        asked: Any = _asked(ids, first_day, last_day, ZoneInfo(zone)).values("team_id", "database__name")
-        found += [_figures(row) for row in asked.annotate(**_SUMS)]
-    return sorted(found, key=lambda one: (one.team_id, one.database))
+def cache_figures(days: QuerySet[QuestionDay], *, first_day: date, last_day: date) -> list[Figures]:
+    """By team and database, both days included; as exact as the worker's last count of them."""
+    found: Any = days.filter(day__gte=first_day, day__lte=last_day).values("team_id", "database__name")
+    return [_figures(row) for row in found.annotate(**_SUMS).order_by("team_id", "database__name")]
 
 
 def questions_asked(team: Team, *, first_day: date, last_day: date, database: str = "") -> QuerySet[Generation]:
     """A team's finished questions of these days, about one database or all; those of evaluations are not among them."""
-    asked = _asked([team.pk], first_day, last_day, team.time_zone)
+    start = datetime.combine(first_day, time(), team.time_zone)
+    end = datetime.combine(last_day + timedelta(days=1), time(), team.time_zone)
+    # By the index on team and time.
+    asked = Generation.objects.of_people().filter(team=team, created_at__gte=start, created_at__lt=end).order_by()
     return asked.filter(database__name=database) if database else asked
 
 
@@ -169,28 +167,14 @@ def store_look() -> Store:
     return Store(name, settings.ENABLE_CACHE, hit_usd, problem)
 
 
-def _asked(team_ids: Sequence[str], first_day: date, last_day: date, zone: ZoneInfo) -> QuerySet[Generation]:
-    start = datetime.combine(first_day, time(), zone)
-    end = datetime.combine(last_day + timedelta(days=1), time(), zone)
-    # By the index on team and time. Only questions of evaluations go past the cache, and have no key.
-    return (
-        Generation.objects.filter(team__in=team_ids, created_at__gte=start, created_at__lt=end)
-        .exclude(cache_key="").exclude(status__in=[Generation.Status.QUEUED, Generation.Status.RUNNING]).order_by()
-    )  # fmt: skip
-
-
 def _usd(name: str, **options: Any) -> Coalesce:
     return Coalesce(Sum(name, **options), Decimal(0), output_field=UsdField())
 
 
 _SUMS: dict[str, Any] = {
-    "questions": Count("pk"),
-    "hits": Count("pk", filter=_HIT),
-    "saved": _usd("saved_usd", filter=_HIT),
-    "store": _usd("cost_usd", filter=_HIT),
-    "hits_ms": Coalesce(Sum("latency_ms", filter=_HIT), 0),
-    "mean_ms": Avg("latency_ms", filter=_SUCCEEDED & Q(cached=False)),
-}
+    "questions": Sum("questions"), "answered": Sum("answered"), "hits": Sum("cached"), "saved": _usd("saved_usd"),
+    "hits_ms": Sum("cached_ms"), "answered_ms": Sum("answered_ms"),
+}  # fmt: skip
 _TEXT_SUMS: dict[str, Any] = {
     "example": Max("question"),
     "asked": Count("pk"),
@@ -211,11 +195,10 @@ _TEXT_SUMS: dict[str, Any] = {
 
 
 def _figures(row: dict[str, Any]) -> Figures:
-    saved = None if row["mean_ms"] is None else (row["hits"] * row["mean_ms"] - row["hits_ms"]) / 1000
-    return Figures(
-        row["team_id"], row["database__name"], row["questions"], row["hits"], row["saved"] - row["store"],
-        None if saved is None else float(saved),
-    )  # fmt: skip
+    by_claude, saved = row["answered"] - row["hits"], None
+    if by_claude:
+        saved = float(row["hits"] * row["answered_ms"] / by_claude - row["hits_ms"]) / 1000
+    return Figures(row["team_id"], row["database__name"], row["questions"], row["hits"], row["saved"], saved)
 
 
 def _asked_question(group: list[dict[str, Any]]) -> AskedQuestion:

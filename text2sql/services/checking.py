@@ -19,6 +19,8 @@ from text2sql.targets.explain import plan_cost
 logger = logging.getLogger(__name__)
 
 EXPLAIN_SECONDS = 5.0
+SQL_LENGTH = 20_000
+"""Characters of a statement that a person may write at most; what Claude may write is shorter."""
 MOST_ERRORS = 5
 """Errors that are told at once."""
 

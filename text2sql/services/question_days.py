@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import Max, QuerySet
 
 from text2sql.models import QuestionDay
+from text2sql.models.generations import OF_PEOPLE
 
 GROWTH = 1.1
 LATEST = timedelta(days=1)
@@ -26,7 +27,7 @@ LATEST = timedelta(days=1)
 def days_count(now: datetime, *, since: date | None = None) -> int:
     """Count the days since the last one counted, and that one and the one before again. Returns how many rows.
 
-    With `since`, all days from that one on.
+    With `since`, all days from that one on. A day that is closed stays as it is.
     """
     newest = QuestionDay.objects.aggregate(newest=Max("day"))["newest"]
     if since is None:
@@ -38,14 +39,15 @@ def days_count(now: datetime, *, since: date | None = None) -> int:
     return counted
 
 
-_COUNT = """
+_COUNT = f"""
     WITH asked AS (
         SELECT g.team_id, g.database_id, (g.created_at AT TIME ZONE t.time_zone)::date AS day, g.status, g.cached,
-               g.cost_usd, g.saved_usd, floor(ln(greatest(g.latency_ms, 1)) / ln(%(growth)s::float8))::int AS bucket
+               g.cost_usd, g.saved_usd, g.latency_ms,
+               floor(ln(greatest(g.latency_ms, 1)) / ln(%(growth)s::float8))::int AS bucket
         FROM text2sql_generation g JOIN teams_team t ON t.slug = g.team_id
         WHERE g.created_at >= %(since)s::date - interval '15 hours'
           AND (g.created_at AT TIME ZONE t.time_zone)::date >= %(since)s
-          AND g.status NOT IN ('queued', 'running') AND g.cache_key <> ''
+          AND {OF_PEOPLE}
     ), buckets AS (
         SELECT team_id, database_id, day, jsonb_object_agg(bucket, number) AS latencies
         FROM (SELECT team_id, database_id, day, bucket, count(*) AS number FROM asked
@@ -56,20 +58,24 @@ _COUNT = """
                count(*) FILTER (WHERE status = 'succeeded') AS answered,
                count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE cached) AS cached,
                sum(cost_usd) AS cost_usd,
-               sum(saved_usd) - coalesce(sum(cost_usd) FILTER (WHERE cached), 0) AS saved_usd
+               sum(saved_usd) - coalesce(sum(cost_usd) FILTER (WHERE cached), 0) AS saved_usd,
+               coalesce(sum(latency_ms) FILTER (WHERE cached), 0) AS cached_ms,
+               coalesce(sum(latency_ms) FILTER (WHERE status = 'succeeded' AND NOT cached), 0) AS answered_ms
         FROM asked GROUP BY 1, 2, 3
     )
     INSERT INTO text2sql_questionday
-        (team_id, database_id, day, questions, answered, failed, cached, cost_usd, saved_usd, latencies)
-    SELECT team_id, database_id, day, questions, answered, failed, cached, cost_usd, saved_usd,
-           coalesce(latencies, '{}')
+        (team_id, database_id, day, questions, answered, failed, cached, cost_usd, saved_usd, cached_ms, answered_ms,
+         latencies)
+    SELECT team_id, database_id, day, questions, answered, failed, cached, cost_usd, saved_usd, cached_ms, answered_ms,
+           coalesce(latencies, '{{}}')
     FROM sums LEFT JOIN buckets USING (team_id, database_id, day)
     ORDER BY team_id, database_id, day
     ON CONFLICT (team_id, database_id, day) DO UPDATE SET
         questions = EXCLUDED.questions, answered = EXCLUDED.answered, failed = EXCLUDED.failed,
         cached = EXCLUDED.cached, cost_usd = EXCLUDED.cost_usd, saved_usd = EXCLUDED.saved_usd,
-        latencies = EXCLUDED.latencies
-"""
+        cached_ms = EXCLUDED.cached_ms, answered_ms = EXCLUDED.answered_ms, latencies = EXCLUDED.latencies
+    WHERE NOT text2sql_questionday.is_closed
+"""  # noqa: S608  # all parts are written here
 
 
 COUNTS = ("questions", "answered", "failed", "cached", "cost_usd", "saved_usd")

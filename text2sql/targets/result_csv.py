@@ -10,18 +10,20 @@ from text2sql.targets.values import JsonValue
 SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
 FORMULA = re.compile(r"[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
+PORTION = 500
+"""Lines."""
 
 
 def result_csv(result: QueryResult, *, for_spreadsheet: bool = False) -> Iterator[str]:
-    """RFC 4180, line by line with its CRLF, the column names first; to be sent as UTF-8.
+    """RFC 4180, some lines at a time with their CRLF, the column names first; to be sent as UTF-8.
 
     Null is an empty field and an empty text `""`; booleans are `true` and `false`; lists and objects are JSON. The text
     is the data, unchanged: a program reads it. `for_spreadsheet` puts an apostrophe before text that a spreadsheet
     would run as a formula, since a person may open it there.
     """
     yield _line([column.name for column in result.columns], for_spreadsheet)
-    for row in result.rows:
-        yield _line(row, for_spreadsheet)
+    for start in range(0, len(result.rows), PORTION):
+        yield "".join(_line(row, for_spreadsheet) for row in result.rows[start : start + PORTION])
 
 
 def _line(values: Sequence[JsonValue], for_spreadsheet: bool) -> str:

@@ -22,6 +22,7 @@ from tests.text2sql.cache.stand_ins import closed_port_url
 from text2sql.models import Database, Generation
 from text2sql.services import cache_figures as figures
 from text2sql.services.cache_figures import NOT_KEPT, NOT_TOLD, Percentile, questions_asked, questions_ranked
+from text2sql.services.question_days import days_count
 
 LIST = "/admin/answer-cache/"
 PAGE = "/admin/answer-cache/sales/"
@@ -45,6 +46,12 @@ def asked(database: Database, team: Team, question: str = "Who?", **values: Any)
 def hit(database: Database, team: Team, question: str = "Who?", **values: Any) -> Generation:
     values = {"latency_ms": 10, "cost_usd": Decimal("0.0000000625"), "saved_usd": Decimal("0.01")} | values
     return asked(database, team, question, cached=True, **values)
+
+
+def looked(client: Client, page: str, days: dict[str, str] | None = None) -> str:
+    """A page as it is once the worker has counted."""
+    days_count(timezone.now())
+    return text(client.get(page, days or {}))
 
 
 def text(answer: Any) -> str:
@@ -73,7 +80,7 @@ def test_the_page_counts_questions_hits_money_and_time_from_the_rows(
     asked(shop_db, people.sales, status="running", latency_ms=None)
     asked(shop_db, people.sales, "Of an evaluation", cache_key="")
     asked(shop_db, people.marketing, "Mallory's")
-    shown = text(alice.get(PAGE))
+    shown = looked(alice, PAGE)
     # 0.05 less five times the store's price; five times 2 s less 10 ms; what failed is a question without a hit.
     assert cells(shown, "By database") == [["shop", "8", "5", "62.5 %", "$0.0500", "9.9 s"]]
     assert cells(shown, "Cached beside uncached") == [
@@ -84,26 +91,26 @@ def test_the_page_counts_questions_hits_money_and_time_from_the_rows(
     assert (question, times, hits, saved) == ("Who?", "8", "5", "$0.0500")
     assert "Mallory" not in shown.partition("<main")[2]
     assert "Of an evaluation" not in shown
-    rows = cells(text(alice.get(LIST)), "By team and database")
+    rows = cells(looked(alice, LIST), "By team and database")
     assert rows == [["Sales", "shop", "8", "5", "62.5 %", "$0.0500", "9.9 s"]]
-    both = cells(text(people.signed_in(people.root).get(LIST)), "By team and database")
+    both = cells(looked(people.signed_in(people.root), LIST), "By team and database")
     assert both == [["Marketing", "shop", "1", "0", "0.0 %", "$0.0000", "0.0 s"], *rows]
 
 
 @pytest.mark.django_db
 def test_only_hits_tell_no_time_saved(alice: Client, people: People, shop_db: Database) -> None:
     hit(shop_db, people.sales)
-    shown = text(alice.get(PAGE))
+    shown = looked(alice, PAGE)
     assert cells(shown, "By database")[0][-1] == "–"
     assert [row[0] for row in cells(shown, "Cached beside uncached")] == ["from the cache"]
 
 
 @pytest.mark.django_db
 def test_a_team_that_asked_nothing_is_told_so(alice: Client, people: People) -> None:
-    shown = text(alice.get(PAGE))
+    shown = looked(alice, PAGE)
     assert "Nothing was asked in these days." in shown
     assert "Nothing was answered in these days." in shown
-    assert "Nothing was asked in these days." in text(alice.get(LIST))
+    assert "Nothing was asked in these days." in looked(alice, LIST)
 
 
 @pytest.mark.django_db
@@ -111,11 +118,11 @@ def test_one_database_is_shown_by_itself(alice: Client, people: People, shop: Pa
     twin = stored_database(shop, people.sales, name="twin")
     asked(shop_db, people.sales, "Of the shop")
     asked(twin, people.sales, "Of the twin")
-    shown = text(alice.get(PAGE, {"database": "twin"}))
+    shown = looked(alice, PAGE, {"database": "twin"})
     assert [row[0] for row in cells(shown, "Most asked")] == ["Of the twin"]
     assert [row[0] for row in cells(shown, "By database")] == ["shop", "twin"]
     for nothing in ("nowhere", "nul\0", "'"):
-        shown = text(alice.get(PAGE, {"database": nothing}))
+        shown = looked(alice, PAGE, {"database": nothing})
         assert {row[0] for row in cells(shown, "Most asked")} == {"Of the shop", "Of the twin"}
 
 
@@ -126,7 +133,7 @@ def test_the_days_are_the_last_thirty_of_the_teams_clock_unless_told(
     Team.objects.filter(pk="sales").update(time_zone="Pacific/Auckland")
     zone = ZoneInfo("Pacific/Auckland")
     today = timezone.now().astimezone(zone).date()
-    shown = text(alice.get(PAGE))
+    shown = looked(alice, PAGE)
     assert f'name="from" value="{today - timedelta(days=29)}"' in shown
     assert f'name="to" value="{today}"' in shown
     midnight = datetime(2026, 11, 22, 11, tzinfo=UTC)  # of the 23rd in Auckland
@@ -135,8 +142,8 @@ def test_the_days_are_the_last_thirty_of_the_teams_clock_unless_told(
     asked(shop_db, people.sales, "Last", created_at=midnight + timedelta(hours=24, seconds=-1))
     asked(shop_db, people.sales, "After", created_at=midnight + timedelta(hours=24))
     days = {"from": "2026-11-23", "to": "2026-11-23"}
-    assert {row[0] for row in cells(text(alice.get(PAGE, days)), "Most asked")} == {"First", "Last"}
-    assert cells(text(alice.get(LIST, days)), "By team and database")[0][2] == "2"
+    assert {row[0] for row in cells(looked(alice, PAGE, days), "Most asked")} == {"First", "Last"}
+    assert cells(looked(alice, LIST, days), "By team and database")[0][2] == "2"
 
 
 @pytest.mark.django_db
@@ -151,14 +158,14 @@ def test_days_that_cannot_be_shown_are_told_and_the_usual_ones_are_shown(
     days: tuple[str, str], alice: Client, people: People
 ) -> None:
     for page in (LIST, PAGE):
-        shown = text(alice.get(page, {"from": days[0], "to": days[1]}))
+        shown = looked(alice, page, {"from": days[0], "to": days[1]})
         assert 'role="alert"' in shown
         assert f'name="to" value="{timezone.now():%Y-%m-%d}"' in shown
 
 
 @pytest.mark.django_db
 def test_ninety_two_days_are_shown(alice: Client, people: People) -> None:
-    assert 'role="alert"' not in text(alice.get(PAGE, {"from": "2026-08-31", "to": "2026-11-30"}))
+    assert 'role="alert"' not in looked(alice, PAGE, {"from": "2026-08-31", "to": "2026-11-30"})
 
 
 @pytest.mark.django_db
@@ -210,7 +217,7 @@ def test_what_is_stale_is_on_the_page(alice: Client, people: People, shop_db: Da
     for number in range(3):
         key = f"{number}" * 64
         asked(shop_db, people.sales, "Who <b>buys</b>?", cache_key=key, schema_version=key[:16], glossary_number=number)
-    ((question, times, cost, _, why),) = cells(text(alice.get(PAGE)), "Stale questions")
+    ((question, times, cost, _, why),) = cells(looked(alice, PAGE), "Stale questions")
     assert (question, times, cost) == ("Who &lt;b&gt;buys&lt;/b&gt;?", "3", "$0.0300")
     assert why == "the tables changed; the glossary changed"
 
@@ -236,7 +243,7 @@ def test_the_page_costs_as_many_queries_for_many_rows_as_for_one(
         found = []
         for page in pages:
             with CaptureQueriesContext(connection) as queries:
-                text(alice.get(page))
+                looked(alice, page)
             found.append(len(queries))
         return found
 
@@ -276,10 +283,10 @@ def test_another_teams_page_is_like_one_that_does_not_exist(people: People) -> N
 @pytest.mark.django_db
 def test_an_admin_is_told_where_the_cache_is(people: People, alice: Client, settings: Settings) -> None:
     root = people.signed_in(people.root)
-    assert "PostgreSQL. A hit costs nothing." in text(root.get(LIST))
-    assert "PostgreSQL" not in text(alice.get(LIST))
+    assert "PostgreSQL. A hit costs nothing." in looked(root, LIST)
+    assert "PostgreSQL" not in looked(alice, LIST)
     settings.ENABLE_CACHE = False
-    assert "switched off" in text(alice.get(LIST))
+    assert "switched off" in looked(alice, LIST)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -291,10 +298,10 @@ def test_a_store_that_is_down_is_told_and_the_figures_are_shown(
     settings.CACHE_TABLE_NAME, settings.AWS_REGION = "answers", "eu-central-1"
     settings.DYNAMODB_ENDPOINT_URL = closed_port_url()
     hit(shop_db, people.sales)
-    shown = text(people.signed_in(people.root).get(LIST))
+    shown = looked(people.signed_in(people.root), LIST)
     assert "DynamoDB, table answers. A hit of up to 4 KB costs $0.0000000625." in shown
     assert "DynamoDB cannot be reached" in shown
     assert cells(shown, "By team and database")[0][:3] == ["Sales", "shop", "1"]
-    shown = text(alice.get(LIST))
+    shown = looked(alice, LIST)
     assert "The store does not answer" in shown
     assert settings.DYNAMODB_ENDPOINT_URL not in shown

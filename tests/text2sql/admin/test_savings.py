@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test import Client
@@ -22,8 +23,19 @@ from teams.models import Charge, Team
 from tests.factories import GenerationFactory
 from tests.people import People
 from tests.permissions.estate import stored_database
-from text2sql.models import Attempt, Database, Generation
-from text2sql.services.savings import Cause, Group, Grouping, Order, Span, groups_ranked
+from tests.processes import database_url
+from text2sql.models import Attempt, Database, Generation, QuestionDay
+from text2sql.services import savings
+from text2sql.services.savings import (
+    QUESTIONS_COUNTED,
+    Cause,
+    Group,
+    Grouping,
+    Order,
+    Span,
+    first_counted,
+    groups_ranked,
+)
 
 PAGE = "/admin/savings/"
 MODEL = "claude-sonnet-5-5"
@@ -80,7 +92,7 @@ def call_add(
 
 def ranked(team: Team, grouping: Grouping, order: Order = Order.MONEY) -> tuple[Group, ...]:
     now = timezone.now()
-    return groups_ranked(Span([team.pk], now - timedelta(days=29), now + timedelta(days=1)), grouping, order).groups
+    return groups_ranked(Span([team.pk], now - timedelta(days=29), now + timedelta(days=1)), order)[grouping].groups
 
 
 def levers(group: Group) -> dict[Cause, tuple[int, Decimal, Decimal]]:
@@ -320,3 +332,53 @@ def test_the_page_costs_as_many_queries_for_many_rows_as_for_one(
     shown = text(alice.get(PAGE))
     assert len(cells(shown, "Databases")) == 10
     assert shown.count("10 of 13.") == 4  # all but the models
+
+
+def counted(database: Database, team: Team, **days: int) -> None:
+    """So many questions, by how many days ago."""
+    today = timezone.now().date()
+    for name, questions in days.items():
+        day = today - timedelta(days=int(name.removeprefix("ago_")))
+        QuestionDay.objects.create(team=team, database=database, day=day, questions=questions)
+
+
+@pytest.mark.django_db
+def test_of_very_many_questions_the_newest_days_are_counted_unless_all_are_asked_for(
+    people: People, alice: Client, shop_db: Database
+) -> None:
+    now = timezone.now()
+    asked(shop_db, people.sales, "Today?")
+    asked(shop_db, people.sales, "Long ago?", created_at=now - timedelta(days=9))
+    assert "are counted, about" not in text(alice.get(PAGE))
+    counted(shop_db, people.sales, ago_0=5, ago_1=QUESTIONS_COUNTED - 5, ago_2=1, ago_9=1)
+    shown = text(alice.get(PAGE))
+    assert f"Only the days since {now.date() - timedelta(days=1)} are counted" in shown
+    assert cells(shown, "All questions")[0][1] == "1"
+    (link,) = re.findall(r'href="(\?[^"]*all=1[^"]*)"', shown)
+    whole = text(alice.get(PAGE + unescape(link)))
+    assert cells(whole, "All questions")[0][1] == "2"
+    assert "are counted, about" not in whole
+
+
+@pytest.mark.django_db
+def test_the_first_day_counted_holds_at_least_the_newest_questions(people: People, shop_db: Database) -> None:
+    today, days = timezone.now().date(), QuestionDay.objects.filter(team=people.sales)
+    first = today - timedelta(days=29)
+    assert first_counted(days, first, today, most=10) == first
+    counted(shop_db, people.sales, ago_1=11, ago_3=1)
+    assert first_counted(days, first, today, most=12) == first
+    assert first_counted(days, first, today, most=11) == today - timedelta(days=1)
+    assert first_counted(days, first, today, most=10) == today - timedelta(days=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_takes_too_long_is_given_up_and_told(
+    people: People, alice: Client, shop_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(shop_db, people.sales, "Who?")
+    monkeypatch.setattr(savings, "SECONDS", 0.2)
+    with psycopg.connect(database_url()) as other:
+        other.execute("LOCK TABLE text2sql_attempt IN ACCESS EXCLUSIVE MODE")
+        shown = text(alice.get(PAGE))
+    assert "cannot be counted while you wait" in shown
+    assert "Nothing was asked" not in shown

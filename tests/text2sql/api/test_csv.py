@@ -1,17 +1,12 @@
 """Rows as CSV: what is in the file and what its headers tell."""
 
-import csv
-import io
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.factories import GenerationFactory
 from tests.text2sql.api.conftest import Shopper, assert_problem
-from text2sql.api.lines import csv_line
 from text2sql.models import Database
 
 
@@ -50,26 +45,6 @@ def test_many_rows_come_whole(shopper: Shopper, shop: Path) -> None:
     assert lines[0] == "id"
     assert lines[-1] == "1109" or len(lines) == 1001  # the database's row cap
     assert len(lines) > 900
-
-
-@pytest.mark.parametrize(
-    ("values", "line"),
-    [
-        (["a", None, ""], 'a,,""'),
-        ([None], '""'),
-        (["a,b", 'say "x"', "two\nlines", "cr\r"], '"a,b","say ""x""","two\nlines","cr\r"'),
-        ([1, 1.5, True, False], "1,1.5,true,false"),
-        ([{"a": [1, "ü"]}], '"{""a"": [1, ""ü""]}"'),
-        (["Zoë 🐙", " "], "Zoë 🐙, "),
-    ],
-)
-def test_a_line_is_what_every_reader_takes_for_these_values(values: list[Any], line: str) -> None:
-    assert csv_line(values) == line + "\r\n"
-    (read,) = csv.reader(io.StringIO(csv_line(values), newline=""))
-    assert len(read) == len(values)
-    assert [text for text, value in zip(read, values, strict=True) if isinstance(value, str)] == [
-        value for value in values if isinstance(value, str)
-    ]
 
 
 def test_problems_stay_json(shopper: Shopper) -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import io
+from typing import Any
+
+import pytest
 
 from text2sql.targets.result_csv import result_csv
 from text2sql.targets.run import QueryResult
@@ -18,6 +21,27 @@ def test_the_text_is_rfc_4180() -> None:
     rows: list[list[JsonValue]] = [[1, 'say "hi", Ann'], [None, "two\nlines"], [2.5, ""]]
     expected = 'id,a name\r\n1,"say ""hi"", Ann"\r\n,"two\nlines"\r\n2.5,""\r\n'
     assert text_of(rows, "id", "a name") == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (["a", None, ""], 'a,,""'),
+        ([None], '""'),
+        (["a,b", 'say "x"', "two\nlines", "cr\r"], '"a,b","say ""x""","two\nlines","cr\r"'),
+        ([1, 1.5, True, False], "1,1.5,true,false"),
+        ([{"a": [1, "ü"]}], '"{""a"": [1, ""ü""]}"'),
+        (["Zoë 🐙", " "], 'Zoë 🐙," "'),
+    ],
+)
+def test_a_line_is_what_every_reader_takes_for_these_values(values: list[Any], line: str) -> None:
+    shown = text_of([values], *"abcd"[: len(values)])
+    assert shown.partition("\r\n")[2] == line + "\r\n"
+    _, read = csv.reader(io.StringIO(shown, newline=""))
+    assert len(read) == len(values)
+    assert [text for text, value in zip(read, values, strict=True) if isinstance(value, str)] == [
+        value for value in values if isinstance(value, str)
+    ]
 
 
 def test_it_comes_back_as_it_was() -> None:
