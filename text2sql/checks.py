@@ -14,6 +14,8 @@ from django.utils import timezone
 from observability.services.prices import PriceUnknown, model_status
 from text2sql.targets.urls import DRIVERS
 
+SHORTEST_RETENTION, LONGEST_RETENTION = 2, 36_500
+"""In days; until the second one it is still asked whether all of a question has arrived in Langfuse."""
 DIALECTS = frozenset(dialect for dialect, _ in DRIVERS.values())
 
 
@@ -122,6 +124,15 @@ def numbers_check(app_configs: Any, **_: Any) -> list[CheckMessage]:
         for name, value in least.items()
         if getattr(settings, name) < value
     ]
+
+
+@register()
+def retention_check(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    days = settings.RETENTION_DAYS
+    if days == 0 or SHORTEST_RETENTION <= days <= LONGEST_RETENTION:
+        return []
+    hint = f"Give how many days questions are kept, {SHORTEST_RETENTION} to {LONGEST_RETENTION}, or 0: they stay."
+    return [Error(f"RETENTION_DAYS is {days}.", hint=hint, id="text2sql.E022")]
 
 
 @register("database")

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "observability.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "text2sql.content_security.ContentSecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "text2sql.api.errors.ProblemMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -98,7 +99,16 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=not DEBUG)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY: bool = env.bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+# Only where a proxy says which requests came by HTTPS; without one each of them would be sent round for ever.
+SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=SESSION_COOKIE_SECURE and BEHIND_PROXY)
+# What asks the processes themselves, past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+# Said by HTTPS only. 30 days, since it holds for everything else that this host name serves as well, on every port.
+SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=30 * 86_400 if SESSION_COOKIE_SECURE else 0)
+# Both would decide for other hosts of the domain, which are not ours: set them in the proxy.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # --- Stores ---------------------------------------------------------------------------------------------------------
 DATABASE_URL: str = env.str("DATABASE_URL", default="")
@@ -134,6 +144,8 @@ QUESTION_DEADLINE_SECONDS: int = env.int("QUESTION_DEADLINE_SECONDS", default=90
 STREAM_THREADS: int = env.int("STREAM_THREADS", default=32)
 # A stream that has nothing to tell sends a comment this often, so that nothing between takes it for dead.
 STREAM_HEARTBEAT_SECONDS: int = env.int("STREAM_HEARTBEAT_SECONDS", default=10)
+# Days after which questions are deleted with all that hangs on them; 0 keeps them for ever.
+RETENTION_DAYS: int = env.int("RETENTION_DAYS", default=0)
 # Queued questions (Prefer: respond-async) that each worker process answers at once.
 ASYNC_THREADS: int = env.int("ASYNC_THREADS", default=4)
 
@@ -151,6 +163,9 @@ TARGET_DIALECTS: list[str] = env.list("TARGET_DIALECTS", default=["postgres", "s
 # SQLite and DuckDB files may only be opened below these folders; empty refuses all of them. SQLITE_FOLDERS is the old
 # name.
 FILE_FOLDERS: list[str] = env.list("FILE_FOLDERS", default=env.list("SQLITE_FOLDERS", default=[str(DATA_DIR / "demo")]))
+# Servers inside the own network on which team leads may add databases: names (`.example.com` for all below it),
+# addresses and networks. Those in the internet they may add anyway, files never.
+LEAD_DATABASE_HOSTS: list[str] = env.list("LEAD_DATABASE_HOSTS", default=[])
 
 # --- Answer cache ---------------------------------------------------------------------------------------------------
 ENABLE_CACHE: bool = env.bool("ENABLE_CACHE", default=True)
@@ -225,6 +240,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Else the page asks validator.swagger.io for a badge, and tells it where we are.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
 }
@@ -274,6 +291,7 @@ CELERY_BEAT_SCHEDULE = {
     "export evaluations": _every(5, "text2sql.tasks.export_evaluations"),
     "purge cache": _every(3600, "text2sql.tasks.purge_cache"),
     "count days": _every(60, "text2sql.tasks.count_days"),
+    "prune questions": _every(3600, "text2sql.tasks.prune_questions"),
     "watch errors": _every(300, "text2sql.tasks.watch_errors"),
     "run schedules": _every(15, "observability.tasks.run_schedules"),
 }

@@ -15,6 +15,7 @@ from text2sql.services.idempotency import keys_prune
 from text2sql.services.jobs import questions_answer
 from text2sql.services.prefixes import prefixes_count, prefixes_prune
 from text2sql.services.question_days import days_count
+from text2sql.services.retention import questions_prune
 from text2sql.services.retrieval import indexes_build, indexes_prune
 from text2sql.services.sweeping import questions_sweep
 from text2sql.services.syncing import syncs_run
@@ -91,6 +92,11 @@ def purge_cache() -> int:
 @shared_task
 def count_days() -> int:
     return days_count(timezone.now())
+
+
+@shared_task
+def prune_questions() -> int:
+    return questions_prune(timezone.now())
 
 
 @shared_task

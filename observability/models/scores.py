@@ -21,6 +21,7 @@ class Score(LangfuseDelivery):
     timestamp = models.DateTimeField(help_text="When it was given first; Langfuse keeps the first one anyway.")
 
     class Meta(LangfuseDelivery.Meta):
+        indexes = [*LangfuseDelivery.Meta.indexes, models.Index(fields=["trace_id"], name="observability_score_trace")]
         constraints = [
             *LangfuseDelivery.Meta.constraints,
             models.CheckConstraint(

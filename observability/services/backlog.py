@@ -1,11 +1,12 @@
 """What waits for Langfuse, and for how long it may."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Min, Q, Value
+from django.db.models import Count, Exists, F, Min, Q, Value
 from django.db.models.functions import Concat
 from django.utils import timezone
 
@@ -97,6 +98,21 @@ def backlog_prune() -> Pruned:
         .update(payload={})
     )
     return Pruned(given_up, emptied, deleted)
+
+
+def deliveries_held(trace_id: Any, now: datetime) -> Q:
+    """Whether something of a trace, given as an expression, is still to be sent, or may have to be sent again."""
+    maybe_lost = Q(state=Delivery.State.DELIVERED, confirmed_at=None, delivered_at__gt=now - SHORTEST_KEEP)
+    traces = Trace.objects.filter(WAITING | maybe_lost, trace_id=trace_id)
+    scores = Score.objects.filter(WAITING | maybe_lost, trace_id=trace_id)
+    return Q(Exists(traces)) | Q(Exists(scores))
+
+
+def deliveries_delete(trace_ids: Collection[str]) -> int:
+    """Delete our rows of these traces and their scores, in the caller's transaction; what Langfuse has, it keeps."""
+    traces, _ = Trace.objects.filter(trace_id__in=trace_ids).delete()
+    scores, _ = Score.objects.filter(trace_id__in=trace_ids).delete()
+    return traces + scores
 
 
 def _delete(model: type[Trace] | type[Score], which: Q) -> int:
