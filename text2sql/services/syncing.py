@@ -87,7 +87,8 @@ def _catalog_store(database: Database, schema: Schema) -> Catalog:
     catalog, _ = Catalog.objects.update_or_create(
         database=database, schema_version=schema.version, defaults={"content": schema.as_json(), "read_at": now}
     )
-    starters = database.starter_questions or list(starter_questions(schema))
     _sync_end(database, Database.SyncState.DONE)
-    _as_read(database).update(catalog=catalog, starter_questions=starters, sync_error="", synced_at=now)
+    _as_read(database).update(catalog=catalog, sync_error="", synced_at=now)
+    # Only where there are none: people may have chosen theirs while the tables were read.
+    _as_read(database).filter(starter_questions=[]).update(starter_questions=list(starter_questions(schema)))
     return catalog

@@ -29,7 +29,7 @@ function againButton(problem, again) {
   return pressed;
 }
 
-export function findingText(finding) {
-  const closest = finding.closest.length ? ` Closest names: ${finding.closest.join(", ")}.` : "";
-  return `${finding.message}${closest}`;
+/** The names that may have been meant follow, unless the message tells them already. */
+export function findingText({ message, closest }) {
+  return closest.every((name) => message.includes(name)) ? message : `${message} Closest names: ${closest.join(", ")}.`;
 }

@@ -70,6 +70,6 @@ function table(result) {
 }
 
 function cell(value, column) {
-  if (value === null) return el("td", { class: "null" }, "null");
+  if (value === null) return el("td", { class: `${column.kind} null` }, "null");
   return el("td", { class: column.kind }, cellText(value));
 }
