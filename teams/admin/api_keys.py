@@ -47,7 +47,6 @@ class ApiKeyAdmin(TeamScopedAdmin):
 
     form = ApiKeyForm
     admin_may = lead_may = frozenset({"view", "add", "act"})
-    audited_by_service = frozenset({"added"})
     list_display = ["name", "team", "shown_prefix", "shown_scopes", "shown_state", "last_used_at", "created_at"]
     list_filter = [("team", ScopedRelatedFilter)]
     list_select_related = ["team"]
@@ -132,9 +131,7 @@ class ApiKeyAdmin(TeamScopedAdmin):
 
     @display(description="state", label={"valid": "success", "expired": "warning", "revoked": "danger"})
     def shown_state(self, key: ApiKey) -> str:
-        if key.revoked_at:
-            return "revoked"
-        return "expired" if key.expires_at and key.expires_at <= timezone.now() else "valid"
+        return key.state
 
     @display(description="issued by")
     def shown_creator(self, key: ApiKey) -> str:

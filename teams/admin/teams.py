@@ -126,9 +126,10 @@ class TeamAdmin(TeamScopedAdmin):
     search_help_text = "Searches slugs and names."
     list_filter = ["active"]
     inlines = [MembershipInline, BudgetInline]
+    change_form_after_template = "admin/text2sql/team/page.html"
 
     class Media:
-        css = {"all": ["teams/team.css"]}
+        css = {"all": ["teams/team.css", "teams/money.css"]}
 
     @display(description="model")
     def shown_model(self, team: Team) -> str:

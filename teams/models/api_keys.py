@@ -3,6 +3,7 @@ import uuid
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils import timezone
 
 from teams.access import Scope, TenantQuerySet
 from teams.models.teams import Team
@@ -42,3 +43,10 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (t2s_{self.prefix}…)"
+
+    @property
+    def state(self) -> str:
+        """`valid`, `expired` or `revoked`, now."""
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at and self.expires_at <= timezone.now() else "valid"

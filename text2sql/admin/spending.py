@@ -1,6 +1,5 @@
 """Spending: a page for each team, and its file for charge-back. Leads see those of their teams, admins all."""
 
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +15,7 @@ from teams.admin.bars import bar_of, local_time, usd
 from teams.admin.base import rows_of
 from teams.admin.budgets import money_ends
 from teams.admin.sheets import csv_lines
+from teams.admin.spans import Usual, days_asked
 from teams.models import Budget, BudgetWindow, Team
 from teams.services.standings import Standing, budget_standings
 from teams.services.windows import budget_zone
@@ -25,16 +25,21 @@ from text2sql.services.spending import (
     TOKENS,
     DaySpending,
     Span,
-    Spending,
     charge_rows,
     month_costs,
     spending_sum,
     windows_past,
 )
 
-LONGEST_SPAN = timedelta(days=366)
-EARLIEST = date(2020, 1, 1)
+THIS_MONTH = Usual(lambda last: last.replace(day=1), "This is the present month.")
 CHART_HEIGHT = 120
+GROUPS = {
+    "database": ("Database", "–"),
+    "model": ("Model", "–"),
+    "api_key_id": ("API key", "people, without a key"),
+    "end_user": ("End user", "not told"),
+}
+"""By what it was spent: the title, and what stands for an empty value."""
 
 
 def spending(request: HttpRequest) -> HttpResponse:
@@ -62,7 +67,7 @@ def spending_team(request: HttpRequest, team_id: str) -> HttpResponse:
         total=_row(found.total, found.total["cost"]),
         chart=_chart(found.by_day),
         days=[_day(day) for day in reversed(found.by_day) if day.questions or day.cost or day.langfuse],
-        groups=_groups(found),
+        groups=[spending_group(name, rows, found.total["cost"]) for name, rows in found.groups.items()],
         shrunk=found.shrunk,
         cut=found.cut,
     )
@@ -89,19 +94,9 @@ def _team(request: HttpRequest, team_id: str) -> Team:
 
 
 def _span(request: HttpRequest, team: Team) -> tuple[Span, str]:
-    """The days asked for by `from` and `to` (2026-11-30), else this month so far, and what was wrong with them."""
-    today = timezone.now().astimezone(team.time_zone).date()
-    month = Span(team, today.replace(day=1), today)
-    if not (request.GET.get("from") or request.GET.get("to")):
-        return month, ""
-    try:
-        last = date.fromisoformat(request.GET.get("to") or today.isoformat())
-        first = date.fromisoformat(request.GET.get("from") or last.replace(day=1).isoformat())
-    except ValueError:
-        return month, "Give both days as in 2026-11-30. This is the present month."
-    if not EARLIEST <= first <= last <= today + LONGEST_SPAN or last - first > LONGEST_SPAN:
-        return month, "The first day must not be later than the last, nor a year before it. This is the present month."
-    return Span(team, first, last), ""
+    """By the team's clock, and what was wrong with the days asked for."""
+    days = days_asked(request, timezone.now().astimezone(team.time_zone).date(), THIS_MONTH)
+    return Span(team, days.first, days.last), days.error
 
 
 def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
@@ -138,18 +133,10 @@ def _past(window: BudgetWindow) -> dict[str, Any]:
     }
 
 
-def _groups(found: Spending) -> list[dict[str, Any]]:
-    named = [
-        ("Database", found.by_database, "–"),
-        ("Model", found.by_model, "–"),
-        ("API key", found.by_key, "people, without a key"),
-        ("End user", found.by_end_user, "not told"),
-    ]
-    total = found.total["cost"]
-    return [
-        {"title": title, "rows": [_row(row, total) | {"name": row["name"] or empty} for row in rows]}
-        for title, rows, empty in named
-    ]
+def spending_group(name: str, rows: list[dict[str, Any]], total: Decimal) -> dict[str, Any]:
+    """A table of group.html: what `spending_by` tells of the name, in words."""
+    title, empty = GROUPS[name]
+    return {"title": title, "rows": [_row(row, total) | {"name": row["name"] or empty} for row in rows]}
 
 
 def _row(row: dict[str, Any], total: Decimal) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from text2sql.services.usage import money_text
 TOKENS = ["input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "output_tokens"]
 PAST_WINDOWS = 31
 END_USERS = 20
+SPENT_BY = ["database", "model", "api_key_id", "end_user"]
 
 CHARGE_COLUMNS = [
     "team", "time_zone", "day", "day_starts_at", "database", "model", "api_key", "end_user", "questions", "calls",
@@ -83,10 +84,8 @@ class Spending:
 
     total: dict[str, Any]
     by_day: list[DaySpending]
-    by_database: list[dict[str, Any]]
-    by_model: list[dict[str, Any]]
-    by_key: list[dict[str, Any]]
-    by_end_user: list[dict[str, Any]]
+    groups: dict[str, list[dict[str, Any]]]
+    """By each of SPENT_BY."""
     shrunk: int
     """Calls that were allowed fewer output tokens because money was short."""
     cut: int
@@ -94,21 +93,26 @@ class Spending:
 
 
 def spending_sum(span: Span) -> Spending:
-    charges = span.charges()
-    keys = _key_names(span.team)
-    by_key = [{**row, "name": _key_name(keys, row["name"])} for row in _grouped(charges, "api_key_id")]
     short = span.attempts().filter(is_shrunk=True).aggregate(
         shrunk=Count("pk"), cut=Count("pk", filter=Q(stop_reason="max_tokens"))
     )  # fmt: skip
     return Spending(
-        total=charges.aggregate(**_sums()),
+        total=span.charges().aggregate(**_sums()),
         by_day=_by_day(span),
-        by_database=_grouped(charges, "database"),
-        by_model=_grouped(charges, "model"),
-        by_key=by_key,
-        by_end_user=_grouped(charges, "end_user", limit=END_USERS),
+        groups={name: spending_by(span, name) for name in SPENT_BY},
         **short,
     )
+
+
+def spending_by(span: Span, name: str) -> list[dict[str, Any]]:
+    """A row, as in Spending, for each value of one of SPENT_BY; of end users the dearest 20."""
+    rows = span.charges().values(name).annotate(**_sums()).order_by("-cost", name)
+    if name == "end_user":
+        rows = rows[:END_USERS]
+    if name == "api_key_id":
+        keys = _key_names(span.team)
+        return [{**row, "name": _key_name(keys, row[name])} for row in rows]
+    return [{**row, "name": row[name]} for row in rows]
 
 
 def month_costs(teams: Iterable[Team], *, now: datetime) -> dict[str, Decimal]:
@@ -175,11 +179,6 @@ def _langfuse(span: Span) -> dict[date, LangfuseFigures]:
             min(before.read_at, row.read_at),
         )
     return figures
-
-
-def _grouped(charges: QuerySet[Charge], name: str, *, limit: int | None = None) -> list[dict[str, Any]]:
-    rows = charges.values(name).annotate(**_sums()).order_by("-cost", name)[:limit]
-    return [{**row, "name": row[name]} for row in rows]
 
 
 def _sums() -> dict[str, Any]:

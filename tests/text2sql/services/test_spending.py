@@ -38,12 +38,12 @@ def test_sums_are_by_database_model_key_and_end_user_with_the_dearest_first() ->
     found = spending_sum(span_of(team))
     assert (found.total["cost"], found.total["questions"], found.total["calls"]) == (Decimal("7.5"), 3, 3)
     assert (found.total["cached"], found.total["estimated"], found.total["output_tokens"]) == (1, 1, 10)
-    assert [(row["name"], row["cost"]) for row in found.by_database] == [("crm", 4), ("shop", Decimal("3.5"))]
-    assert [row["name"] for row in found.by_model] == ["claude-haiku-5-5", "claude-sonnet-5-5"]
-    assert [(row["name"], row["cost"]) for row in found.by_key] == [
+    assert [(row["name"], row["cost"]) for row in found.groups["database"]] == [("crm", 4), ("shop", Decimal("3.5"))]
+    assert [row["name"] for row in found.groups["model"]] == ["claude-haiku-5-5", "claude-sonnet-5-5"]
+    assert [(row["name"], row["cost"]) for row in found.groups["api_key_id"]] == [
         ("", Decimal("4.5")), (f"test (t2s_{key.prefix})", 3),
     ]  # fmt: skip
-    assert [(row["name"], row["questions"]) for row in found.by_end_user] == [("bert", 1), ("ada", 1), ("", 1)]
+    assert [(row["name"], row["questions"]) for row in found.groups["end_user"]] == [("bert", 1), ("ada", 1), ("", 1)]
 
 
 def test_a_charge_counts_for_the_day_of_the_teams_clock_on_which_its_call_began() -> None:
@@ -101,7 +101,7 @@ def test_only_the_dearest_end_users_are_on_the_page() -> None:
     team = TeamFactory()
     for number in range(25):
         charged(team, str(number + 1), NOON, end_user=f"user{number}")
-    names = [row["name"] for row in spending_sum(span_of(team)).by_end_user]
+    names = [row["name"] for row in spending_sum(span_of(team)).groups["end_user"]]
     assert names == [f"user{number}" for number in range(24, 4, -1)]
 
 
