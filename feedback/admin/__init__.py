@@ -1,5 +1,5 @@
 """The admin's rooms for what people say about answers."""
 
-from feedback.admin import feedback
+from feedback.admin import beside, feedback
 
-__all__ = ["feedback"]
+__all__ = ["beside", "feedback"]

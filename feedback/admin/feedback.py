@@ -7,6 +7,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from unfold.decorators import action, display
 
 from feedback.admin.tables import difference_shown, side_shown
@@ -19,7 +20,7 @@ from teams.admin.base import ReadOnlyAdmin, ScopedRelatedFilter, object_action
 from teams.admin.exports import ExportedAdmin
 from teams.admin.filters import TimesFilter
 from teams.site import request_principal
-from text2sql.admin.generations import sql_block
+from text2sql.admin.sql_blocks import SQL_JS, sql_block
 from text2sql.models import Example, Generation
 from text2sql.models.generations import words_in, words_query
 from text2sql.pipeline.finding import Finding
@@ -36,7 +37,7 @@ class FeedbackAdmin(ExportedAdmin, ReadOnlyAdmin):
 
     lead_may = admin_may = frozenset({"view", "act", "export"})
     list_display = [
-        "updated_at", "shown_rating", "shown_question", "comment_start", "shown_team", "shown_database", "author",
+        "updated_at", "shown_rating", "question_start", "comment_start", "shown_team", "shown_database", "author",
         "shown_state",
     ]  # fmt: skip
     list_filter = [
@@ -80,7 +81,8 @@ class FeedbackAdmin(ExportedAdmin, ReadOnlyAdmin):
     ]  # fmt: skip
 
     class Media:
-        css = {"all": ["feedback/review.css"]}
+        css = {"all": ["text2sql/answers.css", "feedback/review.css"]}
+        js = SQL_JS
 
     def get_urls(self) -> list[URLPattern]:
         compare = self.admin_site.admin_view(self.compare)
@@ -188,12 +190,16 @@ class FeedbackAdmin(ExportedAdmin, ReadOnlyAdmin):
         return feedback.get_state_display()
 
     @display(description="question")
-    def shown_question(self, feedback: Feedback) -> str:
+    def question_start(self, feedback: Feedback) -> str:
         return str(feedback.generation)
+
+    @display(description="question")
+    def shown_question(self, feedback: Feedback) -> str:
+        return feedback.generation.question
 
     @display(description="comment")
     def comment_start(self, feedback: Feedback) -> str:
-        return feedback.comment[:80]
+        return Truncator(feedback.comment).chars(80)
 
     @display(description="SQL as answered")
     def shown_sql(self, feedback: Feedback) -> str:

@@ -8,7 +8,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from teams.admin.base import ReadOnlyAdmin, ScopedRelatedFilter
-from text2sql.admin.generations import sql_block
+from text2sql.admin.sql_blocks import SQL_JS, sql_block
 from text2sql.models import EvaluationItem, EvaluationRun
 from text2sql.services.evaluation_changes import run_change
 from text2sql.services.usage import money_text
@@ -112,7 +112,7 @@ class EvaluationRunAdmin(ReadOnlyAdmin):
 
     @display(description="rules")
     def shown_rules(self, run: EvaluationRun) -> str:
-        return sql_block(run.rules)
+        return format_html('<div class="answers-text">{}</div>', run.rules) if run.rules else "–"
 
 
 @admin.register(EvaluationItem)
@@ -136,6 +136,10 @@ class EvaluationItemAdmin(ReadOnlyAdmin):
         ),
     ]  # fmt: skip
     readonly_fields = ["shown_run", "shown_outcome", "shown_gold", "shown_sql", "shown_generation", "shown_cost"]
+
+    class Media:
+        css = {"all": ["text2sql/answers.css"]}
+        js = SQL_JS
 
     @display(description="question")
     def question_start(self, item: EvaluationItem) -> str:

@@ -1,12 +1,13 @@
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -17,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from teams.access import Principal
 from teams.admin.base import ScopedRelatedFilter, TeamScopedAdmin, object_action
 from teams.site import request_principal
-from text2sql.admin.generations import sql_block
+from text2sql.admin.sql_blocks import SQL_JS, sql_block
 from text2sql.models import Example, ExampleUse, Generation
 from text2sql.pipeline.guard import GuardedStatement
 from text2sql.pipeline.prompt import QUESTION_LENGTH, SQL_LENGTH
@@ -78,9 +79,9 @@ class NewestList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         rows = self.result_list = list(self.result_list)
-        conflicts = conflicts_find(rows)
+        conflicts, uses = conflicts_find(rows), uses_count(rows)
         for row in rows:
-            row.conflicts = conflicts[row.pk]
+            row.conflicts, (row.use_count, row.success_count) = conflicts[row.pk], uses[row.pk]
 
 
 @admin.register(Example)
@@ -89,7 +90,6 @@ class ExampleAdmin(TeamScopedAdmin):
 
     form = ExampleForm
     admin_may = lead_may = frozenset({"view", "add", "act"})
-    audited_by_service = frozenset({"added"})
     list_display = [
         "question_start", "shown_team", "shown_database", "number", "shown_state", "shown_finding", "shown_conflicts",
         "shown_uses", "shown_success", "actor", "created_at",
@@ -132,15 +132,14 @@ class ExampleAdmin(TeamScopedAdmin):
 
     class Media:
         css = {"all": ["text2sql/answers.css"]}
+        js = SQL_JS
 
     def get_fieldsets(self, request: HttpRequest, obj: Example | None = None) -> Any:
         return [(None, {"fields": ["access", "question", "sql"]})] if obj is None else self.fieldsets
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Example]:
-        rows = super().get_queryset(request).select_related("access__database", "access__team", "generation")
-        answered = Q(generation__status=Generation.Status.SUCCEEDED) & ~Q(rating="down")
-        annotated: QuerySet[Example] = rows.annotate(use_count=_uses(Q()), success_count=_uses(answered))
-        return annotated
+        rows: QuerySet[Example] = super().get_queryset(request)
+        return rows.select_related("access__database", "access__team", "generation")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return NewestList
@@ -210,14 +209,14 @@ class ExampleAdmin(TeamScopedAdmin):
     def shown_finding(self, example: Example) -> str:
         return str(example.finding["message"]) if example.finding else "–"
 
-    @display(description="uses", ordering="use_count")
+    @display(description="uses")
     def shown_uses(self, example: Example) -> str:
-        return str(example.use_count)  # type: ignore[attr-defined]  # by get_queryset
+        return str(_use_counts(example)[0])
 
     @display(description="success since")
     def shown_success(self, example: Example) -> str:
         """Answers that were found and not rated down, among those that were shown it."""
-        uses, good = example.use_count, example.success_count  # type: ignore[attr-defined]  # by get_queryset
+        uses, good = _use_counts(example)
         return f"{good / uses:.0%}" if uses else "–"
 
     @display(description="conflicts")
@@ -269,9 +268,20 @@ def example_state(example: Example) -> str:
     return "broken" if example.finding else "in force"
 
 
-def _uses(condition: Q) -> Coalesce:
-    rows = ExampleUse.objects.filter(condition, example=OuterRef("pk")).order_by().values("example")
-    return Coalesce(Subquery(rows.annotate(count=Count("pk")).values("count")), 0)
+def uses_count(examples: Sequence[Example]) -> dict[UUID, tuple[int, int]]:
+    """How many questions were shown each of them, and how many of those have an answer that was not rated down."""
+    answered = Q(generation__status=Generation.Status.SUCCEEDED) & ~Q(rating="down")
+    rows = ExampleUse.objects.filter(example__in=examples).order_by().values_list("example")
+    counted = {
+        pk: (uses, good) for pk, uses, good in rows.annotate(uses=Count("pk"), good=Count("pk", filter=answered))
+    }
+    return {example.pk: counted.get(example.pk, (0, 0)) for example in examples}
+
+
+def _use_counts(example: Any) -> tuple[int, int]:
+    if not hasattr(example, "use_count"):  # in the list they are counted for the page
+        example.use_count, example.success_count = uses_count([example])[example.pk]
+    return example.use_count, example.success_count
 
 
 def _switch(request: HttpRequest, example: Example, *, enabled: bool) -> str:

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,11 +11,13 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from observability.langfuse.client import trace_page
+from teams.admin.bars import usd
 from teams.admin.base import ReadOnlyAdmin, ReadOnlyInline, ScopedRelatedFilter, object_action
 from teams.admin.exports import ExportedAdmin
 from teams.admin.filters import ExactFilter, ModelFilter, NumbersFilter, TimesFilter
 from teams.models import Charge
 from teams.site import request_principal
+from text2sql.admin.sql_blocks import SQL_JS, sql_block
 from text2sql.admin.timelines import timeline_of
 from text2sql.models import Execution, Generation
 from text2sql.services.forgetting import answer_forget
@@ -27,6 +30,7 @@ STATUS_COLOURS = {
 MARKS = {"repair": "repaired", "degraded": "cheaper model"}
 MARK_COLOURS = {"from the cache": "success", "repaired": "info", "cheaper model": "warning"}
 FOLLOW_UPS_SHOWN = 20
+LEAST_SHOWN = Decimal("0.00005")
 
 
 class ExecutionInline(ReadOnlyInline):
@@ -61,7 +65,7 @@ class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
     admin_may = lead_may = frozenset({"view", "act", "export"})
     actions_detail = ["forget"]
     list_display = [
-        "created_at", "question_start", "team", "database", "shown_status", "shown_mark", "shown_cost",
+        "created_at", "question_start", "team", "database", "shown_status", "shown_mark", "rounded_cost",
         "latency_ms", "end_user",
     ]  # fmt: skip
     list_filter = [
@@ -84,7 +88,7 @@ class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
     list_fullwidth = True
     list_select_related = ["team", "database"]
     list_before_template = "admin/text2sql/generation/views.html"
-    sortable_by = ["created_at", "shown_cost", "latency_ms"]  # what an index keeps in order
+    sortable_by = ["created_at", "rounded_cost", "latency_ms"]  # what an index keeps in order
     search_fields = ["question", "sql"]
     search_help_text = "Words of questions and SQL"
     export_columns = {
@@ -140,6 +144,7 @@ class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
 
     class Media:
         css = {"all": ["text2sql/answers.css"]}
+        js = SQL_JS
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         """Where only failed questions are asked for, also why they failed."""
@@ -177,6 +182,10 @@ class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
     @display(description="database")
     def shown_database(self, generation: Generation) -> str:
         return generation.database.name  # not a link: the team may have lost the database since
+
+    @display(description="cost", ordering="cost_usd")
+    def rounded_cost(self, generation: Generation) -> str:
+        return "<$0.0001" if 0 < generation.cost_usd < LEAST_SHOWN else usd(generation.cost_usd)
 
     @display(description="cost", ordering="cost_usd")
     def shown_cost(self, generation: Generation) -> str:
@@ -231,11 +240,6 @@ class GenerationAdmin(ExportedAdmin, ReadOnlyAdmin):
         return sql_block(generation.sql)
 
 
-def sql_block(sql: str) -> str:
-    """SQL as it may stand in an admin page: escaped, its white space kept."""
-    return format_html('<pre style="white-space:pre-wrap;max-width:60rem">{}</pre>', sql) if sql else "–"
-
-
 def list_views(request: HttpRequest) -> list[dict[str, Any]]:
     """The ways to look at the questions, for the tabs above their lists."""
     questions, sessions = reverse("admin:text2sql_generation_changelist"), reverse("sessions")
@@ -243,7 +247,7 @@ def list_views(request: HttpRequest) -> list[dict[str, Any]]:
     views = [
         ("Newest", questions, {}),
         # Without a latency a question is not finished, and those would come first.
-        ("Most expensive", questions, {"o": f"-{columns.index('shown_cost')}"}),
+        ("Most expensive", questions, {"o": f"-{columns.index('rounded_cost')}"}),
         ("Slowest", questions, {"o": f"-{columns.index('latency_ms')}", "latency_ms__gte": "0"}),
         ("Failed", questions, {"status__exact": "failed"}),
         ("Sessions", sessions, {}),

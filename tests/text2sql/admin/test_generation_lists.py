@@ -120,7 +120,7 @@ def test_the_search_is_served_by_its_index(ask: Ask) -> None:
     assert "generation_words" in plan
 
 
-@pytest.mark.parametrize("column", ["shown_cost", "latency_ms", "created_at"])
+@pytest.mark.parametrize("column", ["rounded_cost", "latency_ms", "created_at"])
 @pytest.mark.parametrize("sign", ["", "-"])
 @pytest.mark.parametrize("who", ["root", "alice"])
 def test_what_a_list_is_sorted_by_comes_from_an_index(
