@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 from django.conf import settings as project
@@ -52,6 +53,26 @@ def test_right_settings_pass(tmp_path: Path, changes: dict[str, str]) -> None:
     run = manage(tmp_path, "check", **changes)
     assert run.returncode == 0, run.stderr
     assert "no issues" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({"BEHIND_PROXY": "true"}, []),
+        ({}, ["W008"]),  # nothing tells what came by HTTPS, so nothing can be sent on to it
+        ({"BEHIND_PROXY": "true", "SECURE_COOKIES": "false"}, ["W004", "W008", "W012", "W016"]),
+        ({"BEHIND_PROXY": "true", "SECURE_SSL_REDIRECT": "false", "SECURE_HSTS_SECONDS": "0"}, ["W004", "W008"]),
+    ],
+    ids=["proxy", "no-proxy", "plain-cookies", "switched-off"],
+)
+def test_a_deployment_as_the_readme_describes_it_is_clean_and_others_are_warned(
+    tmp_path: Path, changes: dict[str, str], warnings: list[str]
+) -> None:
+    given = {"SECRET_KEY": token_urlsafe(50), "ALLOWED_HOSTS": "text2sql.example.com", "DJANGO_ALLOW_ASYNC_UNSAFE": ""}
+    run = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION, **given, **changes)
+    assert re.findall(r"\bsecurity\.(W\d+)", run.stdout + run.stderr) == warnings, run.stderr
+    assert (run.returncode == 0) is (warnings == [])
 
 
 @pytest.mark.slow

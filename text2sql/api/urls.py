@@ -1,5 +1,5 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from text2sql.api.views.account import BudgetView, MeView, UsageView
 from text2sql.api.views.databases import DatabaseListView, DatabaseSchemaView, DatabaseSuggestionsView
@@ -17,5 +17,5 @@ urlpatterns = [
     path("budget", BudgetView.as_view(), name="budget"),
     path("me", MeView.as_view(), name="me"),
     path("openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="openapi", template_name="api/docs.html"), name="docs"),
 ]
