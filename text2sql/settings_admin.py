@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -33,6 +34,9 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    # Unfold's own shade of links is too dark to be read well on a dark page.
+    "COLORS": {"primary": {"500": "oklch(71.4% .203 305.504)"}},
+    "STYLES": [lambda request: static("teams/links.css")],
     "DASHBOARD_CALLBACK": "text2sql.admin.overview.overview_add",
     "ENVIRONMENT": "text2sql.settings_admin.environment",
     "SIDEBAR": {

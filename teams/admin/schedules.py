@@ -30,11 +30,10 @@ class ScheduleAdmin(TeamScopedAdmin):
         ("Runs", {"fields": ["next_run_at", "last_started_at", "last_finished_at", "last_error"]}),
     ]
     readonly_fields = ["name", "next_run_at", "last_started_at", "last_finished_at", "last_error"]
-    actions_row = ["run_now"]
     actions_detail = ["run_now"]
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: Any) -> None:
-        schedule_change(obj)
+        schedule_change(obj, actor=request_principal(request).actor)
 
     @object_action(
         "Run now", title="Run it now?", text="It begins within 15 seconds; its next run comes as usual after it.",

@@ -10,21 +10,12 @@ from pytest_django.live_server_helper import LiveServer
 
 from feedback.models import Feedback
 from teams.models import ApiKey
+from tests.browser.pages import enter_admin, save
 from tests.factories import BudgetFactory, FeedbackFactory, GenerationFactory, make_database, make_key
 from tests.people import make_people
 from tests.teams.ledgers import charged_daily
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
-
-PASSWORD = "a long enough password"
-
-
-def sign_in(page: Any, server: LiveServer, username: str) -> None:
-    page.goto(f"{server.url}/admin/")
-    page.fill("input[name=username]", username)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/admin/")
 
 
 def test_a_lead_corrects_and_approves_feedback_through_the_dialog(
@@ -33,7 +24,7 @@ def test_a_lead_corrects_and_approves_feedback_through_the_dialog(
     people = make_people()
     database = make_database(shop, people.sales)
     feedback = FeedbackFactory(generation=GenerationFactory(team=people.sales, database=database))
-    sign_in(page, live_server, "alice")
+    enter_admin(page, live_server, "alice")
     page.click("text=Feedback")
     page.click("text=Revenue is without VAT here.")
     page.goto(f"{live_server.url}/admin/feedback/feedback/{feedback.pk}/change/")
@@ -58,11 +49,11 @@ def test_a_lead_corrects_and_approves_feedback_through_the_dialog(
 
 def test_an_admin_issues_a_key_that_is_shown_once(page: Any, live_server: LiveServer) -> None:
     make_people()
-    sign_in(page, live_server, "root")
+    enter_admin(page, live_server, "root")
     page.goto(f"{live_server.url}/admin/teams/apikey/add/")
     page.fill("input[name=name]", "dashboard")
     page.select_option("select[name=team]", "sales")
-    page.click("text=Save >> nth=0")
+    save(page)
     token = page.inner_text("pre")
     assert token.startswith(f"t2s_{ApiKey.objects.get().prefix}_")
     page.click("text=I have copied it")
@@ -73,7 +64,7 @@ def test_a_lead_sees_only_the_own_team_in_a_narrow_window(page: Any, live_server
     people = make_people()
     make_key(people.marketing)
     page.set_viewport_size({"width": 360, "height": 740})
-    sign_in(page, live_server, "alice")
+    enter_admin(page, live_server, "alice")
     page.goto(f"{live_server.url}/admin/teams/team/")
     assert "Sales" in page.inner_text("body")
     assert "Marketing" not in page.content()
@@ -81,7 +72,7 @@ def test_a_lead_sees_only_the_own_team_in_a_narrow_window(page: Any, live_server
 
 def test_an_admin_tops_a_budget_up_through_the_dialog(page: Any, live_server: LiveServer) -> None:
     budget = BudgetFactory(team=make_people().sales, limit_usd=Decimal(5))
-    sign_in(page, live_server, "root")
+    enter_admin(page, live_server, "root")
     page.goto(f"{live_server.url}/admin/teams/budget/{budget.pk}/change/")
     page.click("text=Top up >> nth=0")
     page.fill("[name=amount]", "2.50")
@@ -98,7 +89,7 @@ def test_the_page_spending_is_no_wider_than_the_window(page: Any, live_server: L
     charged_daily(people.sales, "1.234567", now, days=28, end_user="somebody.with.a.long.name@example.com")
     BudgetFactory(team=people.sales, limit_usd=Decimal(5))
     page.set_viewport_size({"width": width, "height": 740})
-    sign_in(page, live_server, "alice")
+    enter_admin(page, live_server, "alice")
     for path in ("spending/sales/", "teams/budget/"):
         page.goto(f"{live_server.url}/admin/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
