@@ -54,7 +54,7 @@ def environment(
 def test_every_curl_does_what_the_page_says(
     curls: dict[str, str], environment: dict[str, str], claude: ClaudeStandIn, tmp_path: Path
 ) -> None:
-    assert len(curls) == 6
+    assert len(curls) == 7
 
     def run(heading: str) -> str:
         arguments = ["bash", "-c", curls.pop(heading)]
@@ -101,4 +101,13 @@ def test_every_curl_does_what_the_page_says(
     assert "idempotency-replayed" not in first.lower()
     assert json.loads(second.splitlines()[-1])["id"] == json.loads(first.splitlines()[-1])["id"]
     assert len(claude.billed) == billed
+
+    # Two documents, one after the other.
+    said = run("Feedback")
+    given, end = json.JSONDecoder().raw_decode(said)
+    listed = json.loads(said[end:])
+    assert (given["rating"], given["comment"]) == ("down", "Without VAT, please.")
+    assert [(row["comment"], row["generation_id"], row["state"]) for row in listed["results"]] == [
+        ("Without VAT, please.", environment["ID"], "new")
+    ]
     assert curls == {}
