@@ -18,5 +18,6 @@ from text2sql.settings import DATABASES
 
 if name := os.environ.get("TEST_DATABASE_NAME"):
     DATABASES["default"]["TEST"] = {"NAME": name}
+QUESTIONS_IN_FLIGHT = QUESTIONS_IN_FLIGHT_PER_TEAM = 0  # a test asks from as many threads as it likes
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

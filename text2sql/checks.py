@@ -115,6 +115,8 @@ def numbers_check(app_configs: Any, **_: Any) -> list[CheckMessage]:
         "CLAUDE_RETRIES": 0,
         "QUESTION_DEADLINE_SECONDS": 1,
         "CACHE_TTL_DAYS": 1,
+        "QUESTIONS_IN_FLIGHT": 0,
+        "QUESTIONS_IN_FLIGHT_PER_TEAM": 0,
         "STREAM_THREADS": 1,
         "STREAM_HEARTBEAT_SECONDS": 1,
         "ASYNC_THREADS": 1,

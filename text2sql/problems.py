@@ -28,6 +28,7 @@ PROBLEMS: dict[str, ProblemType] = {
     "too-large": ProblemType("The request is too large", 413),
     "unsupported-media-type": ProblemType("Only application/json is read", 415),
     "throttled": ProblemType("Too many requests", 429),
+    "questions-busy": ProblemType("As many questions wait for Claude here as may", 503),
     "streams-busy": ProblemType("As many streams run here as can", 503),
     "stopping": ProblemType("This server is being stopped", 503),
     # The database

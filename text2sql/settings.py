@@ -140,6 +140,10 @@ CLAUDE_MAX_TOKENS: int = env.int("CLAUDE_MAX_TOKENS", default=4096)
 # Further calls after a failure that may pass (rate limit, overload, network), all inside one deadline.
 CLAUDE_RETRIES: int = env.int("CLAUDE_RETRIES", default=2)
 QUESTION_DEADLINE_SECONDS: int = env.int("QUESTION_DEADLINE_SECONDS", default=90)
+# Questions that each web process has under way at once, of everybody and of one team; answers from the cache do not
+# count. The rest of its threads (64) serve those, lists and pages. 0: no limit.
+QUESTIONS_IN_FLIGHT: int = env.int("QUESTIONS_IN_FLIGHT", default=48)
+QUESTIONS_IN_FLIGHT_PER_TEAM: int = env.int("QUESTIONS_IN_FLIGHT_PER_TEAM", default=32)
 # Questions that each web process answers as streams at once, each on a thread of its own.
 STREAM_THREADS: int = env.int("STREAM_THREADS", default=32)
 # A stream that has nothing to tell sends a comment this often, so that nothing between takes it for dead.

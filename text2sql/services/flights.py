@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection
 
 from text2sql.cache.answers import CachedAnswer, CacheHit
 from text2sql.models import Flight, Generation
-from text2sql.services.answers import answer_find, answer_find_latest
+from text2sql.services.answers import answer_find_latest
 from text2sql.services.connections import connection_release
 from text2sql.services.steps import step_taken
 
@@ -45,16 +45,12 @@ class _Place(Enum):
 
 @contextmanager
 def answer_shared(generation: Generation, *, deadline: float) -> Iterator[CacheHit | None]:
-    """The answer in the cache, or of whoever asks Claude for the same right now; None: the caller has to ask.
+    """The answer of whoever asks Claude for the same right now; None: the caller has to ask.
 
-    The caller remembers its answer inside of the block: at its end the others look for it. A generation without a
-    cache key shares nothing. Raises StillAsked.
+    The caller has looked into the cache, and remembers its answer inside of the block: at its end the others look for
+    it. A generation without a cache key shares nothing. Raises StillAsked.
     """
-    if not generation.cache_key:
-        yield None
-    elif hit := answer_find(generation):
-        yield hit
-    elif not settings.ENABLE_CACHE:
+    if not (generation.cache_key and settings.ENABLE_CACHE):
         yield None
     else:
         found = _join(generation, deadline)

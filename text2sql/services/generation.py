@@ -1,6 +1,7 @@
 """A question's way through the house: cache, context, gate, Claude, checks, settle. Read `generation_create` first."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -23,7 +24,7 @@ from text2sql.pipeline.prompt import Turn
 from text2sql.problems import Problem
 from text2sql.question_log import generation_log
 from text2sql.services.admission import CheaperModel, refusal_problem
-from text2sql.services.answers import answer_key, answer_remember
+from text2sql.services.answers import answer_find, answer_key, answer_remember
 from text2sql.services.asking import Asking, Ending
 from text2sql.services.attempts import attempt_close, spender_of
 from text2sql.services.clients import claude_client, claude_name
@@ -33,6 +34,7 @@ from text2sql.services.events import Event, Listener, nobody
 from text2sql.services.examples import Shown, memory_of, uses_record
 from text2sql.services.flights import StillAsked, answer_shared
 from text2sql.services.outcomes import generation_score, generation_stamp, generation_trace, generation_write
+from text2sql.services.places import place_taken
 from text2sql.services.rules import Rules, rules_current
 from text2sql.services.steps import step_taken
 from text2sql.services.targets import Rung, Target, target_find
@@ -96,7 +98,7 @@ def generation_create(*, principal: Principal, question: Question, listener: Lis
     """
     deadline = time.monotonic() + settings.QUESTION_DEADLINE_SECONDS
     case = _case(principal, question)
-    return _answer(_generation(principal, case), case, deadline, listener)
+    return _answer(_generation(principal, case), case, deadline, listener, is_limited=question.trial is None)
 
 
 def generation_queue(*, principal: Principal, question: Question) -> Generation:
@@ -119,18 +121,24 @@ def generation_resume(*, principal: Principal, generation: Generation) -> Genera
     return _answer(generation, case, deadline, nobody)
 
 
-def _answer(generation: Generation, case: Case, deadline: float, listener: Listener) -> Generation:
+def _answer(
+    generation: Generation, case: Case, deadline: float, listener: Listener, *, is_limited: bool = False
+) -> Generation:
     answering = _Answering(generation, case, deadline, listener)
     ladder = case.target.ladder
-    try:
-        return answering.run(ladder.first)
-    except CheaperModel as cheaper:
-        if case.question.trial is not None:
-            # Of another model than the one on trial nobody wants to know.
-            return _finish(generation, Ending(problem=refusal_problem(cheaper.refusal), refusal=cheaper.refusal), case)
-        generation.rung, generation.model = Generation.Rung.DEGRADED, ladder.degraded.model
-        generation.cache_key = case.key(ladder.degraded)
-        return answering.run(ladder.degraded)
+    if recalled := answering.recall():
+        return recalled
+    with place_taken(generation.team_id) if is_limited else nullcontext():
+        try:
+            return answering.run(ladder.first)
+        except CheaperModel as cheaper:
+            if case.question.trial is not None:
+                # Of another model than the one on trial nobody wants to know.
+                ending = Ending(problem=refusal_problem(cheaper.refusal), refusal=cheaper.refusal)
+                return _finish(generation, ending, case)
+            generation.rung, generation.model = Generation.Rung.DEGRADED, ladder.degraded.model
+            generation.cache_key = case.key(ladder.degraded)
+            return answering.recall() or answering.run(ladder.degraded)
 
 
 @dataclass
@@ -142,8 +150,13 @@ class _Answering:
     deadline: float
     listener: Listener
 
+    def recall(self) -> Generation | None:
+        """Answer with what the model said before, if that was kept."""
+        hit = answer_find(self.generation) if self.generation.cache_key else None
+        return _finish_cached(self.generation, hit, self.case) if hit else None
+
     def run(self, rung: Rung) -> Generation:
-        """Answer with what the model said before, says to another right now, or says now. Raises CheaperModel."""
+        """Answer with what the model says to another right now, or says now. Raises CheaperModel."""
         try:
             with answer_shared(self.generation, deadline=self.deadline) as hit:
                 if hit is not None:

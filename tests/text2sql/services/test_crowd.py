@@ -96,6 +96,8 @@ def web_server(claude: ClaudeStandIn, tmp_path: Path) -> Iterator[str]:
         DATABASE_URL=database_url(application_name=NAME),
         DATABASE_POOL_SIZE=str(POOL),
         CLAUDE_STAND_IN_URL=claude.base_url,
+        QUESTIONS_IN_FLIGHT="60",
+        QUESTIONS_IN_FLIGHT_PER_TEAM="60",
     )
     arguments = [
         "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",

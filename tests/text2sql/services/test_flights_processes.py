@@ -68,7 +68,9 @@ def crowd_asking(asker: Asker, folder: Path, **more: str) -> Iterator[Crowd]:
         "-m", "tests.text2sql.services.asking_alike", "--threads", str(THREADS),
         "--asker", str(folder / "asker.json"), "--outcomes", str(crowd.outcomes),
     ]  # fmt: skip
-    environment = child_environment(folder, DATABASE_POOL_SIZE=str(POOL), **more)
+    environment = child_environment(
+        folder, DATABASE_POOL_SIZE=str(POOL), QUESTIONS_IN_FLIGHT_PER_TEAM="0", QUESTIONS_IN_FLIGHT="0", **more
+    )
     with ExitStack() as stack:
         log = stack.enter_context((folder / "asking.log").open("w"))
         for name in (f"process-{number}" for number in range(PROCESSES)):
