@@ -67,8 +67,7 @@ def celery_running(data_dir: Path, **more: str) -> Iterator[list[subprocess.Pope
 @contextmanager
 def web_running(data_dir: Path, **more: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """The web's address and process, as `manage.py start` runs it; stopped at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
+    port = free_port()
     child = web_child("127.0.0.1", port)
     with (data_dir / "web.log").open("wb") as log:
         environment = child_environment(data_dir, **more)
@@ -78,6 +77,12 @@ def web_running(data_dir: Path, **more: str) -> Iterator[tuple[str, subprocess.P
             yield f"http://127.0.0.1:{port}", server
         finally:
             _end(server)
+
+
+def free_port() -> int:
+    """One that nobody listens at, for whoever takes it next."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
 
 
 def _await_answer(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

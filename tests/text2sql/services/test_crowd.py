@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from django.conf import settings as project
 
 from teams.models import Charge, Reservation
 from tests.factories import BudgetFactory, TeamFactory, make_database, make_key
-from tests.processes import child_environment, database_url
+from tests.processes import child_environment, database_url, free_port
 from text2sql.demo.claude import ClaudeStandIn
 from text2sql.models import Generation
 
@@ -126,7 +125,3 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
             return
     raise AssertionError(f"the web server does not answer: {log.read_text()}")
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
