@@ -6,19 +6,22 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
+from teams.models import Budget
 from tests.conftest import SHOP
 from tests.events import Told, events_read
 from tests.factories import BudgetFactory, GenerationFactory, TeamFactory, make_database, make_key
 from tests.processes import PROJECT, web_running
 from text2sql.demo.claude import ClaudeStandIn
-from text2sql.models import Generation
+from text2sql.models import CacheEntry, Generation
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -111,3 +114,21 @@ def test_every_curl_does_what_the_page_says(
         ("Without VAT, please.", environment["ID"], "new")
     ]
     assert curls == {}
+
+
+def test_the_python_does_what_the_page_says(environment: dict[str, str], claude: ClaudeStandIn, tmp_path: Path) -> None:
+    (script,) = re.findall(r"^```python\n(.*?)^```", (PROJECT / "docs/api.md").read_text(), re.MULTILINE | re.DOTALL)
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-c", script]
+        return subprocess.run(  # noqa: S603  # the page's own words
+            command, env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    claude.play("answer", sql=SQL, explanation="x")
+    assert run().stdout.splitlines() == [SQL, "Ada", "Bert"]
+    Budget.objects.update(limit_usd=Decimal("0.000001"))
+    CacheEntry.objects.all().delete()
+    refused = run()
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("No money left until 20")
