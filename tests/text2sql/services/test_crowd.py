@@ -124,4 +124,3 @@ def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(f"the web server does not answer: {log.read_text()}")
-
