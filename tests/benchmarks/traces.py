@@ -16,10 +16,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from tests.run import database
+
 if TYPE_CHECKING:
     from text2sql.models import Generation
     from text2sql.services.attempts import Call
-from text2sql.services.bills import CallBill
 
 LIMIT_MS = 0.5
 SQL = (
@@ -33,7 +34,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1000, help="of each kind (default: 1000, at least 500)")
     rounds = max(parser.parse_args().rounds, 500)
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    with database() as url:
+        os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url}
+        return _run(rounds)
+
+
+def _run(rounds: int) -> int:
     import django  # noqa: PLC0415  # the settings are named first
 
     django.setup()
@@ -97,6 +103,7 @@ def _settled() -> "Callable[[], tuple[Generation, Call]]":
     from text2sql.models import Attempt, Database  # noqa: PLC0415  # as above
     from text2sql.pipeline.claude import Reply, Usage  # noqa: PLC0415  # as above
     from text2sql.services.attempts import Call  # noqa: PLC0415  # as above
+    from text2sql.services.bills import CallBill  # noqa: PLC0415  # as above
 
     team = TeamFactory(slug="sales")
     database = Database.objects.create(name="shop", dialect="sqlite")
